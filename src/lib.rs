@@ -1,0 +1,6 @@
+//! A bulk loader: files into StarRocks by Stream Load, every row exactly once.
+
+pub mod clock;
+pub mod failure;
+pub mod model;
+pub mod near;

@@ -1,0 +1,130 @@
+//! [`Report`]: the final account of a job, as `--output json` prints it. Field names are a contract.
+
+use serde::{Deserialize, Serialize};
+
+/// How a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// Every row that is not rejected is loaded.
+    Finished,
+    /// An earlier run finished it; this one did nothing.
+    AlreadyLoaded,
+    /// Nothing was sent: a dry run.
+    DryRun,
+    /// It stopped at the reject limit.
+    Rejected,
+    /// It failed; running it again goes on.
+    Failed,
+    /// The outcome of a load could not be settled.
+    InDoubt,
+    /// It was interrupted; running it again goes on.
+    Interrupted,
+}
+
+/// How a load stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoadState {
+    /// Sent or about to be; the outcome is not known yet.
+    Sending,
+    /// Committed; readers will see it shortly.
+    Committed,
+    /// Readers see it.
+    Visible,
+    /// Nothing of it was applied.
+    Aborted,
+    /// It cannot be told whether it was applied.
+    InDoubt,
+    /// It was applied, and the server counted other rows than were sent.
+    Disagreed,
+}
+
+/// One load in a report.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LoadReport {
+    /// The label it went under.
+    pub label: String,
+    /// The server's transaction; none where the server did not say.
+    pub transaction_id: Option<i64>,
+    /// How it stands.
+    pub state: LoadState,
+    /// Rows sent.
+    pub rows: u64,
+    /// Body bytes sent.
+    pub bytes: u64,
+    /// Tries it took; 0 when an earlier run had loaded it.
+    pub attempts: u32,
+    /// The input's path.
+    pub input: String,
+    /// The line (of text) or row number (of binary inputs) of its first row, from 1.
+    pub from: u64,
+    /// The same of its last row.
+    pub to: u64,
+}
+
+/// One input in a report.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InputReport {
+    /// Its path, or `-`.
+    pub path: String,
+    /// Bytes read of it, as stored (before decompression).
+    pub bytes: u64,
+    /// Rows read, rejected ones included.
+    pub rows: u64,
+    /// Rows rejected.
+    pub rejected: u64,
+}
+
+/// The final account of a job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The job's name.
+    pub job: String,
+    /// How it ended.
+    pub state: JobState,
+    /// Where the rows went, without credentials.
+    pub target: String,
+    /// When this run started: RFC 3339, UTC.
+    pub started_at: String,
+    /// How long this run took.
+    pub elapsed_seconds: f64,
+    /// Rows read.
+    pub rows_read: u64,
+    /// Rows that the target has because of this job.
+    pub rows_loaded: u64,
+    /// Rows set aside.
+    pub rows_rejected: u64,
+    /// Rows that `--where` left out.
+    pub rows_unselected: u64,
+    /// Bytes read, as stored.
+    pub bytes_read: u64,
+    /// Body bytes sent, repeated attempts included.
+    pub bytes_sent: u64,
+    /// One entry per load.
+    pub loads: Vec<LoadReport>,
+    /// One entry per input.
+    pub inputs: Vec<InputReport>,
+    /// What limited the run, in words.
+    pub bottleneck: String,
+    /// The process's peak resident memory; 0 where the system does not tell.
+    pub peak_memory_bytes: u64,
+    /// The folder with the rejected rows, where there are any.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rejects: Option<String>,
+    /// What went wrong, where something did.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error: Option<ErrorReport>,
+}
+
+/// A failure in a report.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ErrorReport {
+    /// Its code; `shipload explain CODE` says more.
+    pub code: String,
+    /// What stopped, and why.
+    pub message: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub hint: Option<String>,
+}
