@@ -4,3 +4,6 @@ pub mod clock;
 pub mod failure;
 pub mod model;
 pub mod near;
+pub mod telemetry;
+pub mod governor;
+pub mod journal;

@@ -1,0 +1,102 @@
+//! What survives a crash: which jobs ran, which loads they sent, and how each ended.
+//!
+//! ```text
+//!  job (id, run) ──▶ loads (label, rows, bytes, digest, state)
+//!  finished? ──▶ a second import does nothing      unfinished? ──▶ it goes on: settled labels are not sent again
+//! ```
+//!
+//! A job may have several runs: `--again` starts a new one, an unfinished one is taken up where it stopped. An entry is
+//! written before the act it allows: a label is in the journal before its first byte is on the wire, so that whatever a
+//! dead process may have sent is known by name. The journal is one SQLite file, written with `synchronous=FULL`; a
+//! journal that cannot be written stops the job before anything is sent.
+//!
+//! Labels do not depend on it: they follow from the job alone, so that losing the journal costs knowledge, not rows.
+
+mod entry;
+mod schema;
+mod sqlite;
+
+use std::path::PathBuf;
+
+pub use entry::{Begun, LoadEntry, Settled};
+pub use sqlite::Journal;
+
+use crate::failure::{Code, Failure};
+
+/// Why the journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Its folder or file cannot be opened, made or written.
+    #[error("the journal {path} cannot be used", path = path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+    /// Its folder cannot be made.
+    #[error("the journal's folder {path} cannot be made", path = path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A newer version of this program wrote it.
+    #[error("the journal {path} has layout {found}, and this version knows layouts up to {known}", path = path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The layout it has.
+        found: u32,
+        /// The newest layout known here.
+        known: u32,
+    },
+    /// A job of this name was made of other inputs or settings.
+    #[error("job {job} was made of other inputs or settings, and {}", ended(finished.as_deref()))]
+    OtherWork {
+        /// The job's name.
+        job: String,
+        /// When it finished, if it did: RFC 3339, UTC.
+        finished: Option<String>,
+    },
+    /// The text that an entry holds cannot be read back.
+    #[error("the journal {path} holds an entry that cannot be read: {reason}", path = path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+fn ended(finished: Option<&str>) -> String {
+    finished.map_or_else(|| "did not finish".to_owned(), |at| format!("finished on {at}"))
+}
+
+impl Failure for Error {
+    fn code(&self) -> Code {
+        Code::JournalUnusable
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Unusable { .. } | Self::Folder { .. } => {
+                "make room or give write access there, or choose another folder with --state-dir".to_owned()
+            }
+            Self::Newer { .. } => "use the newer shipload, or another folder with --state-dir".to_owned(),
+            Self::OtherWork { finished: Some(_), .. } => {
+                "a name stands for one piece of work: choose another --job name for this one, or say --again".to_owned()
+            }
+            Self::OtherWork { finished: None, .. } => {
+                "restore the inputs and settings it had to finish it, choose another --job name, or say --again to load \
+                 everything anew"
+                    .to_owned()
+            }
+            Self::Corrupt { path, .. } => {
+                format!("move {} away; labels still keep what is loaded from being loaded twice", path.display())
+            }
+        })
+    }
+}

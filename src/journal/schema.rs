@@ -1,0 +1,49 @@
+//! The journal's tables, as a list of steps from an empty file to the newest layout.
+
+use rusqlite::{Connection, Transaction};
+
+/// Each step turns the layout of its index into the next one. Steps are never changed once released, only added.
+const STEPS: &[&str] = &["
+    CREATE TABLE jobs (
+        job         TEXT NOT NULL,
+        run         INTEGER NOT NULL,
+        fingerprint TEXT NOT NULL,   -- of target, inputs and settings: what labels are derived from
+        finished    INTEGER NOT NULL DEFAULT 0,
+        started_at  TEXT NOT NULL,
+        ended_at    TEXT,
+        report      TEXT,            -- JSON, of the latest try
+        PRIMARY KEY (job, run)
+    ) STRICT;
+    CREATE TABLE loads (
+        job             TEXT NOT NULL,
+        run             INTEGER NOT NULL,
+        label           TEXT NOT NULL,
+        rows            INTEGER NOT NULL,
+        bytes           INTEGER NOT NULL,
+        digest          INTEGER NOT NULL,
+        state           TEXT NOT NULL,
+        transaction_id  INTEGER,
+        rows_loaded     INTEGER NOT NULL DEFAULT 0,
+        rows_unselected INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (job, run, label),
+        FOREIGN KEY (job, run) REFERENCES jobs (job, run)
+    ) STRICT;
+"];
+
+/// The newest layout.
+pub(super) fn newest() -> u32 {
+    u32::try_from(STEPS.len()).expect("there are a handful of steps")
+}
+
+/// The layout a file has; 0 is an empty one.
+pub(super) fn version(connection: &Connection) -> rusqlite::Result<u32> {
+    connection.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
+/// Brings a file from `version` to the newest layout.
+pub(super) fn migrate(transaction: &Transaction<'_>, version: u32) -> rusqlite::Result<()> {
+    for step in STEPS.iter().skip(version as usize) {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "user_version", newest())
+}

@@ -1,0 +1,102 @@
+//! [`Progress`]: the counters that the bar, the report and the log share, and where the time goes.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Counts what a job does. Written by the stages, read by whoever shows it; every field only grows, but for the gauges
+/// that say so.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Stored bytes of all inputs; 0 while unknown (streams).
+    pub bytes_total: AtomicU64,
+    /// Stored bytes read.
+    pub bytes_read: AtomicU64,
+    /// Rows read, rejected ones included.
+    pub rows_read: AtomicU64,
+    /// Rows in loads that are settled.
+    pub rows_loaded: AtomicU64,
+    /// Rows rejected.
+    pub rows_rejected: AtomicU64,
+    /// Body bytes sent.
+    pub bytes_sent: AtomicU64,
+    /// Loads settled.
+    pub loads_settled: AtomicU64,
+    /// Loads under way; a gauge.
+    pub loads_in_flight: AtomicU64,
+    /// Failed attempts so far.
+    pub attempts_failed: AtomicU64,
+    waits: [AtomicU64; 3],
+}
+
+/// Who waits for whom, between the stages of a pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The encoder waits for rows: reading is the slower one.
+    Reader,
+    /// The reader waits for the encoder to take its rows.
+    Encoder,
+    /// The encoder waits for room in the budget or the queue: the far side is the slower one.
+    Target,
+}
+
+impl Progress {
+    /// Adds to a counter.
+    pub fn add(counter: &AtomicU64, amount: u64) {
+        counter.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    /// Reads a counter.
+    pub fn read(counter: &AtomicU64) -> u64 {
+        counter.load(Ordering::Relaxed)
+    }
+
+    /// Notes that somebody waited for this stage.
+    pub fn waited_for(&self, stage: Stage, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.waits[stage as usize].fetch_add(nanos, Ordering::Relaxed);
+    }
+
+    /// What limited the run so far, in words, given how long it has lasted.
+    #[must_use]
+    pub fn bottleneck(&self, elapsed: Duration) -> String {
+        let wait = |stage: Stage| Duration::from_nanos(Self::read(&self.waits[stage as usize]));
+        describe(elapsed, wait(Stage::Reader), wait(Stage::Encoder), wait(Stage::Target))
+    }
+}
+
+/// A run that waits for one stage during less than this share of its time is not limited by it.
+const SHARE_MIN: f64 = 0.1;
+
+fn describe(elapsed: Duration, reader: Duration, encoder: Duration, target: Duration) -> String {
+    let share = |wait: Duration| wait.as_secs_f64() / elapsed.as_secs_f64().max(f64::EPSILON);
+    let stages = [
+        (share(target), "the target: the pipeline waited for loads to be taken"),
+        (share(encoder), "encoding and compressing: the reader waited for them"),
+        (share(reader), "reading and parsing: the encoder waited for rows"),
+    ];
+    let worst = stages.iter().copied().reduce(|worst, next| if next.0 > worst.0 { next } else { worst });
+    match worst {
+        Some((share, words)) if share >= SHARE_MIN => {
+            format!("{words} during {:.0} % of the run", share.min(1.0) * 100.0)
+        }
+        _ => "none: the stages kept pace with each other".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stage_that_is_waited_for_is_the_bottleneck() {
+        let progress = Progress::default();
+        assert!(progress.bottleneck(Duration::from_secs(10)).starts_with("none"));
+        progress.waited_for(Stage::Reader, Duration::from_secs(2));
+        assert!(progress.bottleneck(Duration::from_secs(10)).starts_with("reading"));
+        progress.waited_for(Stage::Target, Duration::from_secs(7));
+        assert_eq!(
+            progress.bottleneck(Duration::from_secs(10)),
+            "the target: the pipeline waited for loads to be taken during 70 % of the run"
+        );
+    }
+}
