@@ -7,3 +7,4 @@ pub mod near;
 pub mod telemetry;
 pub mod governor;
 pub mod journal;
+pub mod source;
