@@ -7,4 +7,5 @@ pub mod near;
 pub mod telemetry;
 pub mod governor;
 pub mod journal;
+pub mod reader;
 pub mod source;
