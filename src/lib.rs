@@ -5,6 +5,8 @@ pub mod failure;
 pub mod model;
 pub mod near;
 pub mod telemetry;
+pub mod compressor;
+pub mod encoder;
 pub mod governor;
 pub mod journal;
 pub mod reader;

@@ -1,0 +1,187 @@
+//! The columns of one batch, each resolved once to its typed values, so that the row loop only matches and indexes.
+
+use arrow::array::{Array, AsArray, BinaryArray, StringArray};
+use arrow::buffer::{BooleanBuffer, NullBuffer};
+use arrow::datatypes::{
+    ArrowPrimitiveType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, TimestampMicrosecondType,
+};
+
+use super::{Unfit, escape, scalar};
+use crate::model::ColumnType;
+
+/// The values of one column, or of what is inside a nested one.
+pub(super) struct Cells<'a> {
+    nulls: Option<&'a NullBuffer>,
+    pub(super) values: Values<'a>,
+}
+
+/// Values by how a text format treats them.
+pub(super) enum Values<'a> {
+    Scalar(Scalar<'a>),
+    Text(&'a StringArray),
+    Json(&'a StringArray),
+    Binary(&'a BinaryArray),
+    List { offsets: &'a [i32], items: Box<Cells<'a>> },
+    Map { offsets: &'a [i32], keys: Box<Cells<'a>>, values: Box<Cells<'a>> },
+    // With each field the JSON key in front of it, as `json_key` writes it.
+    Struct(Vec<(Vec<u8>, Cells<'a>)>),
+}
+
+/// Values whose text is the same in every format and holds nothing to escape.
+pub(super) enum Scalar<'a> {
+    Boolean(&'a BooleanBuffer),
+    TinyInt(&'a [i8]),
+    SmallInt(&'a [i16]),
+    Int(&'a [i32]),
+    BigInt(&'a [i64]),
+    LargeInt(&'a [i128]),
+    Float(&'a [f32]),
+    Double(&'a [f64]),
+    Decimal(&'a [i128], u8),
+    Date(&'a [i32]),
+    DateTime(&'a [i64]),
+}
+
+impl<'a> Cells<'a> {
+    /// Resolves an array that holds values of `ty`.
+    ///
+    /// # Panics
+    /// When the array has another type than [`ColumnType::arrow`] says: batches are typed by it.
+    pub(super) fn resolve(ty: &ColumnType, array: &'a dyn Array) -> Self {
+        let values = match ty {
+            ColumnType::Boolean => Values::Scalar(Scalar::Boolean(array.as_boolean().values())),
+            ColumnType::TinyInt => Values::Scalar(Scalar::TinyInt(primitive::<Int8Type>(array))),
+            ColumnType::SmallInt => Values::Scalar(Scalar::SmallInt(primitive::<Int16Type>(array))),
+            ColumnType::Int => Values::Scalar(Scalar::Int(primitive::<Int32Type>(array))),
+            ColumnType::BigInt => Values::Scalar(Scalar::BigInt(primitive::<Int64Type>(array))),
+            ColumnType::LargeInt => Values::Scalar(Scalar::LargeInt(primitive::<Decimal128Type>(array))),
+            ColumnType::Float => Values::Scalar(Scalar::Float(primitive::<Float32Type>(array))),
+            ColumnType::Double => Values::Scalar(Scalar::Double(primitive::<Float64Type>(array))),
+            ColumnType::Decimal { scale, .. } => {
+                Values::Scalar(Scalar::Decimal(primitive::<Decimal128Type>(array), *scale))
+            }
+            ColumnType::Date => Values::Scalar(Scalar::Date(primitive::<Date32Type>(array))),
+            ColumnType::DateTime => Values::Scalar(Scalar::DateTime(primitive::<TimestampMicrosecondType>(array))),
+            ColumnType::Char(_) | ColumnType::Varchar(_) | ColumnType::Other(_) => Values::Text(array.as_string()),
+            ColumnType::Json => Values::Json(array.as_string()),
+            ColumnType::Varbinary(_) => Values::Binary(array.as_binary()),
+            ColumnType::Array(item) => {
+                let list = array.as_list::<i32>();
+                Values::List { offsets: list.value_offsets(), items: boxed(item, list.values()) }
+            }
+            ColumnType::Map(key, value) => {
+                let map = array.as_map();
+                let (keys, values) = (boxed(key, map.keys()), boxed(value, map.values()));
+                Values::Map { offsets: map.value_offsets(), keys, values }
+            }
+            ColumnType::Struct(fields) => {
+                let columns = fields.iter().zip(array.as_struct().columns()).enumerate();
+                Values::Struct(
+                    columns
+                        .map(|(index, (field, column))| {
+                            (json_key(index, &field.name), Self::resolve(&field.ty, column))
+                        })
+                        .collect(),
+                )
+            }
+        };
+        Self { nulls: array.nulls(), values }
+    }
+
+    /// Whether the cell is NULL.
+    #[inline]
+    pub(super) fn is_null(&self, row: usize) -> bool {
+        self.nulls.is_some_and(|nulls| nulls.is_null(row))
+    }
+
+    /// The longest text of a cell in any format when that is known from the type, else 0.
+    pub(super) fn bytes_max(&self) -> usize {
+        match &self.values {
+            Values::Scalar(scalar) => scalar.bytes_max() + 2,
+            _ => 0,
+        }
+    }
+}
+
+fn primitive<T: ArrowPrimitiveType>(array: &dyn Array) -> &[T::Native] {
+    array.as_primitive::<T>().values()
+}
+
+fn boxed<'a>(ty: &ColumnType, array: &'a dyn Array) -> Box<Cells<'a>> {
+    Box::new(Cells::resolve(ty, array))
+}
+
+/// What stands in front of the value of an object's `index`th key: `{"name":` or `,"name":`.
+pub(super) fn json_key(index: usize, name: &str) -> Vec<u8> {
+    let mut key = vec![if index == 0 { b'{' } else { b',' }];
+    escape::json_string(name.as_bytes(), &mut key);
+    key.push(b':');
+    key
+}
+
+/// The items of the nested value in `row`.
+#[inline]
+#[expect(clippy::cast_sign_loss, reason = "offsets are never negative")]
+pub(super) fn items(offsets: &[i32], row: usize) -> std::ops::Range<usize> {
+    offsets[row] as usize..offsets[row + 1] as usize
+}
+
+impl Scalar<'_> {
+    /// Appends the text of the value in `row`.
+    #[inline]
+    pub(super) fn append(&self, row: usize, out: &mut Vec<u8>) -> Result<(), Unfit> {
+        match self {
+            Self::Boolean(values) => out.extend_from_slice(if values.value(row) { b"true" } else { b"false" }),
+            Self::TinyInt(values) => scalar::small_integer(values[row], out),
+            Self::SmallInt(values) => scalar::small_integer(values[row], out),
+            Self::Int(values) => scalar::small_integer(values[row], out),
+            Self::BigInt(values) => scalar::small_integer(values[row], out),
+            Self::LargeInt(values) => scalar::integer(values[row], out),
+            Self::Float(values) => return scalar::float(values[row], out),
+            Self::Double(values) => return scalar::double(values[row], out),
+            Self::Decimal(values, scale) => scalar::decimal(values[row], *scale, out),
+            Self::Date(values) => return scalar::date(values[row], out),
+            Self::DateTime(values) => return scalar::datetime(values[row], out),
+        }
+        Ok(())
+    }
+
+    /// Whether JSON writes it as a string: what its numbers cannot hold, or what is no number (SR §6.8).
+    #[inline]
+    pub(super) fn is_json_string(&self) -> bool {
+        matches!(self, Self::LargeInt(_) | Self::Decimal(..) | Self::Date(_) | Self::DateTime(_))
+    }
+
+    /// Whether it is a string inside the CSV text of an ARRAY or MAP: the server takes dates there only in quotes
+    /// (starrocks `DateConverter`, `DatetimeConverter`).
+    #[inline]
+    pub(super) fn is_csv_element_string(&self) -> bool {
+        matches!(self, Self::Date(_) | Self::DateTime(_))
+    }
+
+    fn bytes_max(&self) -> usize {
+        match self {
+            Self::Boolean(_) => 5,
+            Self::TinyInt(_) => 4,
+            Self::SmallInt(_) => 6,
+            Self::Int(_) => 11,
+            Self::BigInt(_) => 20,
+            Self::LargeInt(_) => 40,
+            Self::Float(_) => 16,
+            Self::Double(_) => 25,
+            Self::Decimal(..) => 41,
+            Self::Date(_) => 10,
+            Self::DateTime(_) => 26,
+        }
+    }
+}
+
+/// Appends a scalar between quotes.
+#[inline]
+pub(super) fn quoted(scalar: &Scalar<'_>, row: usize, out: &mut Vec<u8>) -> Result<(), Unfit> {
+    out.push(b'"');
+    scalar.append(row, out)?;
+    out.push(b'"');
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! Strings as each format quotes them.
+//!
+//! Most strings hold nothing that needs escaping. They are looked through in blocks of 16 bytes, without a branch inside a
+//! block, which the compiler turns into vector comparisons on every target; only a hit is looked at byte by byte.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
+/// Bytes looked at together: one SSE2 or NEON register.
+const BLOCK: usize = 16;
+
+/// For shorter strings, half of that.
+const HALF: usize = 8;
+
+/// Whether one of a fixed number of bytes needs escaping. No branch inside: this is what becomes vector code.
+#[inline]
+fn any<const N: usize>(block: &[u8; N], special: impl Fn(u8) -> bool) -> bool {
+    block.iter().fold(0, |any, byte| any | u8::from(special(*byte))) != 0
+}
+
+/// Where the first byte stands that needs escaping.
+///
+/// What is left of a string behind its last whole block is looked at as the block that ends with it: some bytes twice,
+/// none of them one by one.
+#[inline]
+fn find(bytes: &[u8], special: impl Fn(u8) -> bool) -> Option<usize> {
+    let clean = match (bytes.last_chunk::<BLOCK>(), bytes.first_chunk::<HALF>(), bytes.last_chunk::<HALF>()) {
+        (Some(last), ..) => bytes.as_chunks::<BLOCK>().0.iter().chain([last]).all(|block| !any(block, &special)),
+        (None, Some(first), Some(last)) => !any(first, &special) && !any(last, &special),
+        _ => !bytes.iter().any(|byte| special(*byte)),
+    };
+    if clean { None } else { bytes.iter().position(|byte| special(*byte)) }
+}
+
+/// Appends `bytes`, with what `escape` writes in place of each special byte.
+#[inline]
+fn replace(bytes: &[u8], out: &mut Vec<u8>, special: impl Fn(u8) -> bool, escape: impl Fn(u8, &mut Vec<u8>)) {
+    let mut rest = bytes;
+    while let Some(at) = find(rest, &special) {
+        out.extend_from_slice(&rest[..at]);
+        escape(rest[at], out);
+        rest = &rest[at + 1..];
+    }
+    out.extend_from_slice(rest);
+}
+
+/// A quoted CSV field of profile A (SR §6.5): `\` before each `"` and `\`.
+///
+/// Only these two: the escape byte before anything else would end the quoting (SR §6.3).
+#[inline]
+pub(super) fn csv_field(text: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    replace(text, out, |byte| byte == b'"' || byte == b'\\', |byte, out| out.extend_from_slice(&[b'\\', byte]));
+    out.push(b'"');
+}
+
+/// A string inside the CSV text of an ARRAY or MAP (SR §6.6): quotes are doubled, and nothing else means anything.
+pub(super) fn csv_element(text: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    replace(text, out, |byte| byte == b'"', |_, out| out.extend_from_slice(b"\"\""));
+    out.push(b'"');
+}
+
+/// A JSON string: `"`, `\` and control characters escaped, everything else as it is.
+#[inline]
+pub(super) fn json_string(text: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    replace(text, out, |byte| byte < 0x20 || byte == b'"' || byte == b'\\', json_escape);
+    out.push(b'"');
+}
+
+fn json_escape(byte: u8, out: &mut Vec<u8>) {
+    let letter = match byte {
+        b'"' | b'\\' => byte,
+        b'\n' => b'n',
+        b'\r' => b'r',
+        b'\t' => b't',
+        _ => {
+            const HEX: &[u8; 16] = b"0123456789abcdef";
+            let (high, low) = (HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]);
+            return out.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
+        }
+    };
+    out.extend_from_slice(&[b'\\', letter]);
+}
+
+/// A JSON document on one line. Line ends can only stand between its tokens, where a space does as well.
+pub(super) fn json_document(text: &[u8], out: &mut Vec<u8>) {
+    replace(text, out, |byte| byte == b'\n' || byte == b'\r', |_, out| out.push(b' '));
+}
+
+/// Bytes of any kind as base64 in quotes. None of its characters needs escaping in any format.
+pub(super) fn base64(bytes: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    let start = out.len();
+    out.resize(start + bytes.len().div_ceil(3) * 4, 0);
+    let written = BASE64.encode_slice(bytes, &mut out[start..]).expect("four characters for each started three bytes");
+    out.truncate(start + written);
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(append: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        append(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_special_byte_is_found_wherever_it_stands() {
+        for len in 0..70 {
+            assert_eq!(find(&vec![b'a'; len], |byte| byte == b'"'), None);
+            for at in 0..len {
+                let mut bytes = vec![b'a'; len];
+                bytes[at..].fill(b'"');
+                assert_eq!(find(&bytes, |byte| byte == b'"'), Some(at), "{len}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_quoting_escapes_what_it_must_and_no_more() {
+        let raw = "a\"b\\c,\n\r\t\0\u{7f}é";
+        assert_eq!(text(|out| csv_field(raw.as_bytes(), out)), "\"a\\\"b\\\\c,\n\r\t\0\u{7f}é\"");
+        assert_eq!(text(|out| csv_element(raw.as_bytes(), out)), "\"a\"\"b\\c,\n\r\t\0\u{7f}é\"");
+        assert_eq!(text(|out| json_string(raw.as_bytes(), out)), r#""a\"b\\c,\n\r\t\u0000"#.to_owned() + "\u{7f}é\"");
+    }
+
+    #[test]
+    fn a_json_string_holds_no_control_character() {
+        for byte in 0..0x80 {
+            let written = text(|out| json_string(&[byte], out));
+            assert_eq!(serde_json::from_str::<String>(&written).unwrap().as_bytes(), [byte], "{written}");
+            let is_raw = written.as_bytes()[1] == byte && byte != b'\\';
+            assert_eq!(is_raw, byte >= 0x20 && byte != b'"' && byte != b'\\', "{written}");
+        }
+    }
+
+    #[test]
+    fn a_document_over_several_lines_becomes_one_line() {
+        assert_eq!(text(|out| json_document(b"{\r\n \"a\\n\": 1\n}", out)), "{   \"a\\n\": 1 }");
+    }
+
+    #[test]
+    fn bytes_of_every_length_become_base64() {
+        for (bytes, expected) in [("", "\"\""), ("f", "\"Zg==\""), ("fo", "\"Zm8=\""), ("foo", "\"Zm9v\"")] {
+            assert_eq!(text(|out| base64(bytes.as_bytes(), out)), expected);
+        }
+    }
+}
