@@ -11,3 +11,4 @@ pub mod governor;
 pub mod journal;
 pub mod reader;
 pub mod source;
+pub mod target;

@@ -1,0 +1,373 @@
+//! [`StarRocks`]: the target that loads by Stream Load.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::{Method, StatusCode};
+use serde_json::Value;
+
+use super::connect::Connector;
+use super::ddl;
+use super::endpoint::Frontends;
+use super::http::{Call, Outgoing, Patience};
+use super::mysql::{self, Login};
+use super::redirect::{HostMap, Policy};
+use super::reply;
+use super::request::{self, Fixed, quote};
+use super::route::{Reached, Route};
+use super::schema;
+use super::sql::{self, QueryResult};
+use super::url::{Scheme, TargetUrl, encode_segment};
+use super::{Error, LabelState, LoadSettings, Loaded, Target};
+use crate::model::{Chunk, Column, Label, Secret, Table};
+
+/// The longest answer to a load or a question that is read.
+const ANSWER_BYTES_MAX: usize = 16 << 20;
+
+/// The longest result of a query that is read.
+const RESULT_BYTES_MAX: usize = 256 << 20;
+
+/// How much longer than the server's own limit the answer to a load may take: the server counts from the begin of the
+/// transaction, and still has to abort and to answer (SR §2.4).
+const LOAD_SLACK: Duration = Duration::from_secs(30);
+
+/// How much of the server's list of refused rows is read, and for how long.
+const LOG_BYTES_MAX: usize = 1 << 20;
+const LOG_WITHIN: Duration = Duration::from_secs(10);
+
+/// How a StarRocks cluster is reached, and what every load says.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Frontends, user, database and table.
+    pub url: TargetUrl,
+    /// The password; it may be empty.
+    pub password: Secret<String>,
+    /// Nodes that are reached elsewhere than they say.
+    pub map_host: Vec<HostMap>,
+    /// Hosts that redirects may lead to besides those of the cluster: `be1:8040`, `be1`, `*.suffix`, `*`.
+    pub allow_redirect: Vec<String>,
+    /// The frontends' MySQL port, for DDL.
+    pub mysql_port: u16,
+    /// The host of that port, where it is not the frontends' own.
+    pub mysql_host: Option<String>,
+    /// PEM certificates to trust besides those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// The server's limit for one load, from begin to commit; in whole seconds.
+    pub load_timeout: Duration,
+    /// How long a connection may take.
+    pub connect_timeout: Duration,
+    /// How long a frontend may take to answer a question, or to name the node for a load.
+    pub answer_timeout: Duration,
+    /// How long a query may take.
+    pub query_timeout: Duration,
+    /// The time zone of functions in `columns` expressions.
+    pub timezone: String,
+}
+
+impl Options {
+    /// The usual values for everything but the address. A password in the URL is taken from there.
+    #[must_use]
+    pub fn new(url: TargetUrl) -> Self {
+        let password = url.password.clone().unwrap_or_else(|| Secret::new(String::new()));
+        Self {
+            url,
+            password,
+            map_host: Vec::new(),
+            allow_redirect: Vec::new(),
+            mysql_port: 9030,
+            mysql_host: None,
+            ca_file: None,
+            load_timeout: Duration::from_mins(10),
+            connect_timeout: Duration::from_secs(10),
+            answer_timeout: Duration::from_mins(1),
+            query_timeout: Duration::from_mins(5),
+            timezone: "UTC".to_owned(),
+        }
+    }
+}
+
+/// A table in a StarRocks cluster. Cheap to share; every method takes `&self`, and calls run side by side.
+pub struct StarRocks {
+    options: Options,
+    route: Route,
+}
+
+impl StarRocks {
+    /// Prepares the way to a cluster; nothing is asked yet.
+    ///
+    /// # Errors
+    /// When a flag among the options means nothing, or the certificates cannot be read.
+    pub fn new(options: Options) -> Result<Self, Error> {
+        let frontends = options.url.frontends.clone();
+        // A frontend always redirects to plain http (SR §1.3), so that a target without TLS needs no certificates.
+        let tls = frontends.iter().any(|frontend| frontend.scheme == Scheme::Https) || options.ca_file.is_some();
+        let connector = Connector::new(options.connect_timeout, tls, options.ca_file.as_deref())?;
+        let policy = Policy::new(&frontends, options.map_host.clone(), &options.allow_redirect)?;
+        let authorization = basic(&options.url.user, &options.password);
+        let route = Route::new(Frontends::new(frontends), connector, authorization, policy, options.answer_timeout);
+        Ok(Self { options, route })
+    }
+
+    /// Runs one statement: SELECT, SHOW, EXPLAIN, DESC or KILL.
+    ///
+    /// # Errors
+    /// When the server refuses it, or its result does not come to its end.
+    pub async fn sql(&self, query: &str, database: Option<&str>) -> Result<QueryResult, Error> {
+        let database = database.map(|name| format!("/databases/{}", encode_segment(name))).unwrap_or_default();
+        let body = Bytes::from(serde_json::json!({ "query": query }).to_string());
+        let mut headers = self.route.headers();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let call = Call {
+            method: Method::POST,
+            path: format!("/api/v1/catalogs/default_catalog{database}/sql"),
+            headers,
+            body: Outgoing::Now(&body),
+            answer_bytes_max: RESULT_BYTES_MAX,
+        };
+        let within = self.options.query_timeout;
+        let patience = Patience { first: within, whole: within };
+        let reached = self.route.send_with(&call, patience, patience).await.map_err(|error| match error {
+            // A query changes nothing, so nothing of it is in doubt.
+            Error::Unconfirmed { address, reason } => Error::QueryFailed { message: format!("{address}: {reason}") },
+            error => error,
+        })?;
+        sql::result(query, &reached.answer, &reached.address.to_string())
+    }
+
+    /// Asks for the server's version.
+    ///
+    /// # Errors
+    /// When no frontend answers, or none in a way that tells.
+    pub async fn version(&self) -> Result<String, Error> {
+        let reached = self.ask("/api/v2/feature").await?;
+        let told: Option<Value> = serde_json::from_slice(&reached.answer.body).ok();
+        let version = told.as_ref().and_then(|told| told.get("version")).and_then(Value::as_str);
+        if let Some(version) = version.filter(|version| !version.is_empty()) {
+            return Ok(version.to_owned());
+        }
+        let result = self.sql("SELECT current_version()", None).await?;
+        let cell = result.rows.first().and_then(|row| row.first()).and_then(Value::as_str);
+        cell.map(str::to_owned).ok_or_else(|| unreadable(&reached))
+    }
+
+    async fn ask(&self, path: &str) -> Result<Reached, Error> {
+        let call = Call {
+            method: Method::GET,
+            path: path.to_owned(),
+            headers: self.route.headers(),
+            body: Outgoing::Nothing,
+            answer_bytes_max: ANSWER_BYTES_MAX,
+        };
+        let within = self.options.answer_timeout;
+        self.route.send(&call, Patience { first: within, whole: within }).await
+    }
+
+    /// The database and the table that the URL names.
+    fn place(&self) -> Result<(&str, &str), Error> {
+        let url = &self.options.url;
+        match (&url.database, &url.table) {
+            (Some(database), Some(table)) => Ok((database, table)),
+            _ => Err(Error::InvalidUrl { text: url.to_string(), reason: "it names no table".to_owned() }),
+        }
+    }
+
+    /// Settles a load whose reply says no more than that its label is taken.
+    async fn settle(&self, label: &Label, message: String) -> Result<Loaded, Error> {
+        match self.label_state(label).await {
+            Ok(LabelState::Visible) => Ok(Loaded::before(true)),
+            Ok(LabelState::Committed) => Ok(Loaded::before(false)),
+            Ok(LabelState::Aborted) => Err(Error::Failed { after: None, message }),
+            Ok(LabelState::Prepare | LabelState::Prepared) => {
+                Err(Error::LabelBusy { label: label.to_string(), message })
+            }
+            // The server says that the label is taken and does not know it: forgotten, or a matter of timing.
+            Ok(LabelState::Unknown) | Err(_) => {
+                Err(Error::Unconfirmed { address: self.options.url.to_string(), reason: message })
+            }
+        }
+    }
+
+    async fn conclude(
+        &self,
+        reached: Reached,
+        label: &Label,
+        chunk: &Chunk,
+        with_filter: bool,
+    ) -> Result<Loaded, Error> {
+        let (database, table) = self.place()?;
+        let address = reached.address.to_string();
+        let place = format!("{database}.{table}");
+        let Some(reply) =
+            reply::parse(&reached.answer.body).filter(|_| reached.answer.status != StatusCode::UNAUTHORIZED)
+        else {
+            return Err(no_reply(&reached));
+        };
+        let sent = reply::Sent {
+            address: &address,
+            place: &place,
+            label,
+            rows: chunk.rows,
+            body_bytes: chunk.body_bytes,
+            with_filter,
+        };
+        match reply::judge(&reply, &sent) {
+            reply::Verdict::Loaded(loaded) if !reached.answer.sent && !loaded.already => Err(Error::Unconfirmed {
+                address,
+                reason: format!("it answered `{}` without having asked for the body", reply.status),
+            }),
+            reply::Verdict::Loaded(loaded) => Ok(loaded),
+            reply::Verdict::Ask(message) => self.settle(label, message).await,
+            reply::Verdict::Failed(Error::RowsRefused { message, total, filtered, log: Some(log), .. }) => {
+                let lines = self.route.fetch(&log, LOG_BYTES_MAX, LOG_WITHIN).await.unwrap_or_default();
+                let samples = reply::samples(&lines);
+                Err(Error::RowsRefused { message, total, filtered, samples, log: Some(log) })
+            }
+            reply::Verdict::Failed(error) => Err(error),
+        }
+    }
+
+    /// The columns by the first of the ways that tells them.
+    async fn columns(&self, database: &str, table: &str) -> Result<Vec<Column>, Error> {
+        let (in_database, in_table) = (encode_segment(database), encode_segment(table));
+        let path = format!("/api/v2/catalogs/default_catalog/databases/{in_database}/tables/{in_table}/schema");
+        let full = self.ask(&path).await?;
+        if let Some(columns) = schema::from_v2(&full.answer.body) {
+            return Ok(columns);
+        }
+        check_place(&full, database, table)?;
+        let described = self.sql(&format!("DESC {}.{}", quote(database), quote(table)), None).await;
+        if let Some(columns) = described.as_ref().ok().and_then(schema::from_desc) {
+            return Ok(columns);
+        }
+        let short = self.ask(&format!("/api/{in_database}/{in_table}/_schema")).await?;
+        if let Some(columns) = schema::from_properties(&short.answer.body) {
+            return Ok(columns);
+        }
+        check_place(&short, database, table)?;
+        match described {
+            Err(Error::QueryFailed { message }) if reply::says_no_table(&message) => {
+                Err(Error::NoSuchTable { place: format!("{database}.{table}"), message })
+            }
+            // Neither of the older ways is there: what the newer one said tells more than `Not Found`.
+            Err(error) if short.answer.status == StatusCode::NOT_FOUND => Err(error),
+            _ => Err(no_reply(&short)),
+        }
+    }
+}
+
+#[async_trait]
+impl Target for StarRocks {
+    fn address(&self) -> String {
+        self.options.url.to_string()
+    }
+
+    async fn table(&self) -> Result<Table, Error> {
+        let (database, table) = self.place()?;
+        let columns = self.columns(database, table).await?;
+        Ok(Table { database: database.to_owned(), name: table.to_owned(), columns })
+    }
+
+    async fn create_table(&self, columns: &[Column]) -> Result<(), Error> {
+        let (database, table) = self.place()?;
+        let statement = ddl::create_table(Some(database), table, columns)?;
+        let frontends = self.options.url.frontends.iter().map(|frontend| frontend.host.clone());
+        let login = Login {
+            hosts: self.options.mysql_host.clone().map_or_else(|| frontends.collect(), |host| vec![host]),
+            port: self.options.mysql_port,
+            user: &self.options.url.user,
+            password: &self.options.password,
+            connect_within: self.options.connect_timeout,
+            answer_within: self.options.query_timeout,
+        };
+        mysql::create(&login, &ddl::create_database(database), &statement).await
+    }
+
+    async fn load(&self, label: &Label, chunk: &Chunk, settings: &LoadSettings) -> Result<Loaded, Error> {
+        let (database, table) = self.place()?;
+        debug_assert_eq!(chunk.body.iter().map(|piece| piece.len() as u64).sum::<u64>(), chunk.body_bytes);
+        let fixed = Fixed {
+            authorization: &self.route.authorization,
+            timeout_seconds: self.options.load_timeout.as_secs().max(1),
+            timezone: &self.options.timezone,
+        };
+        let call = Call {
+            method: Method::PUT,
+            path: format!("/api/{}/{}/_stream_load", encode_segment(database), encode_segment(table)),
+            headers: request::headers(label, chunk, settings, &fixed)?,
+            body: Outgoing::Held(&chunk.body),
+            answer_bytes_max: ANSWER_BYTES_MAX,
+        };
+        let whole = self.options.load_timeout + LOAD_SLACK;
+        let reached = self.route.send(&call, Patience { first: whole, whole }).await?;
+        self.conclude(reached, label, chunk, settings.filter.is_some()).await
+    }
+
+    async fn label_state(&self, label: &Label) -> Result<LabelState, Error> {
+        let (database, _) = self.place()?;
+        let reached = self.ask(&format!("/api/{}/get_load_state?label={label}", encode_segment(database))).await?;
+        if reached.answer.status == StatusCode::UNAUTHORIZED {
+            return Err(no_reply(&reached));
+        }
+        let address = reached.address.to_string();
+        reply::label_state(&reached.answer.body, &address, database).unwrap_or_else(|| Err(no_reply(&reached)))
+    }
+}
+
+/// The header that logs in.
+fn basic(user: &str, password: &Secret<String>) -> HeaderValue {
+    let login = STANDARD.encode(format!("{user}:{}", password.expose()));
+    let mut header =
+        HeaderValue::from_str(&format!("Basic {login}")).expect("base64 consists of characters that a header may hold");
+    header.set_sensitive(true);
+    header
+}
+
+/// An error where an answer says that access is denied or that the table does not exist.
+fn check_place(reached: &Reached, database: &str, table: &str) -> Result<(), Error> {
+    let text = String::from_utf8_lossy(&reached.answer.body);
+    let excerpt = reply::excerpt(reached.answer.status, &reached.answer.body);
+    if reached.answer.status == StatusCode::UNAUTHORIZED {
+        return Err(Error::AccessDenied { address: reached.address.to_string(), message: excerpt });
+    }
+    if reply::says_no_table(&text) {
+        return Err(Error::NoSuchTable { place: format!("{database}.{table}"), message: excerpt });
+    }
+    Ok(())
+}
+
+fn unreadable(reached: &Reached) -> Error {
+    Error::AnswerUnreadable {
+        address: reached.address.to_string(),
+        excerpt: reply::excerpt(reached.answer.status, &reached.answer.body),
+        sent: false,
+    }
+}
+
+/// What an answer means whose body says nothing of the protocol's. Once a body has begun to leave, whatever else it says,
+/// the outcome is open.
+fn no_reply(reached: &Reached) -> Error {
+    let address = reached.address.to_string();
+    let excerpt = reply::excerpt(reached.answer.status, &reached.answer.body);
+    if reached.answer.sent {
+        return Error::AnswerUnreadable { address, excerpt, sent: true };
+    }
+    let message = format!("{address}: {excerpt}");
+    match reached.answer.status.as_u16() {
+        401 | 403 => {
+            let said = reply::parse(&reached.answer.body).map(|reply| reply.message).filter(|said| !said.is_empty());
+            Error::AccessDenied { address, message: said.unwrap_or(excerpt) }
+        }
+        429 | 502 | 503 | 504 => {
+            let after = reached.answer.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+            Error::Busy { after: after.and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs), message }
+        }
+        500..=599 => Error::Failed { after: None, message },
+        400..=499 => Error::Refused { message },
+        _ => Error::AnswerUnreadable { address, excerpt, sent: false },
+    }
+}
