@@ -10,5 +10,7 @@ pub mod encoder;
 pub mod governor;
 pub mod journal;
 pub mod reader;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
 pub mod source;
 pub mod target;

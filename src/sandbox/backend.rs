@@ -1,0 +1,104 @@
+//! The backend's HTTP interface: loads, their error log, and whether it is alive.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::{Method, Request, StatusCode};
+use tokio::sync::mpsc;
+
+use super::http::{self, Ends, Handler, Reply};
+use super::load::{self, Body, Call, Job, Piece};
+use super::node::Node;
+
+/// How many pieces of a body may be between the connection and the disk. Each is at most what a connection reads ahead.
+const PIECES_MAX: usize = 4;
+
+/// The backend.
+#[derive(Debug)]
+pub(super) struct Backend {
+    pub(super) node: Arc<Node>,
+    pub(super) address: SocketAddr,
+}
+
+impl Handler for Backend {
+    async fn handle(self: Arc<Self>, request: Request<Incoming>, ends: Ends) -> Reply {
+        let Some(path) = http::segments(request.uri().path()) else { return http::not_found() };
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        match (request.method(), path.as_slice()) {
+            (&Method::PUT, ["api", database, table, "_stream_load"]) => {
+                let (database, table) = ((*database).to_owned(), (*table).to_owned());
+                self.load(database, table, request, ends).await
+            }
+            (&Method::GET | &Method::HEAD, ["api", "_load_error_log"]) => {
+                let file = http::parameter(request.uri().query(), "file").unwrap_or_default();
+                let text = http::blocking(move || self.node.error_log.read(&file)).await;
+                http::reply(StatusCode::OK, "text/plain", text)
+            }
+            (&Method::GET, ["api", "health"]) => {
+                http::reply(StatusCode::OK, "application/json", r#"{"status": "OK","msg": "To Be Added"}"#)
+            }
+            _ => http::not_found(),
+        }
+    }
+}
+
+impl Backend {
+    async fn load(self: Arc<Self>, database: String, table: String, request: Request<Incoming>, ends: Ends) -> Reply {
+        let (head, body) = request.into_parts();
+        let backend = reachable(self.address, ends);
+        let call = Call { database, table, headers: head.headers, remote: ends.remote.to_string(), backend };
+        let node = Arc::clone(&self.node);
+        let job = match http::blocking(move || Job::begin(&node, &call)).await {
+            Ok(job) => job,
+            // Without having looked at the body, so that no `100 Continue` goes out.
+            Err(answer) => return http::pretty(&answer),
+        };
+        let deadline = job.deadline();
+        let aborted = job.aborted();
+        let (pieces, received) = Body::channel(PIECES_MAX);
+        let running = tokio::task::spawn_blocking(move || job.run(received));
+        let broken_by = tokio::select! {
+            () = forward(body, &pieces) => None,
+            () = tokio::time::sleep(load::remaining(deadline)) => Some(load::TIMED_OUT),
+            () = aborted.notified() => Some("transaction is aborted"),
+        };
+        if let Some(reason) = broken_by {
+            say(&pieces, Piece::Broken(reason.to_owned())).await;
+        }
+        drop(pieces);
+        match running.await {
+            Ok(answer) => http::pretty(&answer),
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+}
+
+/// Hands a body on, until it ends or nobody wants it any more.
+async fn forward(mut body: Incoming, pieces: &mpsc::Sender<Piece>) {
+    let last = loop {
+        match body.frame().await {
+            None => break Piece::End,
+            Some(Ok(frame)) => {
+                let Ok(bytes) = frame.into_data() else { continue };
+                if pieces.send(Piece::Bytes(bytes)).await.is_err() {
+                    return;
+                }
+            }
+            Some(Err(error)) => break Piece::Broken(format!("the connection was lost: {error}")),
+        }
+    };
+    say(pieces, last).await;
+}
+
+async fn say(pieces: &mpsc::Sender<Piece>, piece: Piece) {
+    // Whoever has stopped listening has made up its mind already.
+    let _ = pieces.send(piece).await;
+}
+
+/// The address under which a client that got here would reach a listener: one that is bound to all addresses is
+/// reached by the one that the client used.
+pub(super) fn reachable(listener: SocketAddr, ends: Ends) -> SocketAddr {
+    if listener.ip().is_unspecified() { SocketAddr::new(ends.local, listener.port()) } else { listener }
+}

@@ -1,0 +1,115 @@
+//! Compressed bodies.
+//!
+//! CSV bodies may be several gzip, bzip2 or zstd members in a row. A JSON body is one frame: what follows the first
+//! zstd or LZ4 frame is dropped without a word, as on the server. A frame that ends too early is an error here; the
+//! server would read on forever.
+
+use std::io::{self, BufRead, BufReader, Read};
+
+use bzip2::bufread::MultiBzDecoder;
+use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use lz4_flex::frame::FrameDecoder;
+
+/// A compression that the server knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Codec {
+    Gzip,
+    Bzip2,
+    Lz4Frame,
+    Deflate,
+    Zstd,
+}
+
+/// Opens a body. `one_frame` stops a zstd body after its first frame; LZ4 always stops there.
+pub(super) fn open<'a>(codec: Option<Codec>, one_frame: bool, body: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    let Some(codec) = codec else { return Ok(Box::new(body)) };
+    let mut body = BufReader::with_capacity(128 * 1024, body);
+    Ok(match codec {
+        Codec::Gzip => Box::new(MultiGzDecoder::new(body)),
+        Codec::Bzip2 => Box::new(MultiBzDecoder::new(body)),
+        Codec::Lz4Frame => Box::new(FrameDecoder::new(body)),
+        Codec::Deflate if has_zlib_header(body.fill_buf()?) => Box::new(ZlibDecoder::new(body)),
+        Codec::Deflate => Box::new(DeflateDecoder::new(body)),
+        Codec::Zstd => {
+            let decoder = zstd::Decoder::with_buffer(body)?;
+            if one_frame { Box::new(decoder.single_frame()) } else { Box::new(decoder) }
+        }
+    })
+}
+
+/// "Deflate" is used for the bare format and for the one with zlib's two bytes in front.
+fn has_zlib_header(bytes: &[u8]) -> bool {
+    let valid = |first: u8, second: u8| first & 0x0f == 8 && u16::from_be_bytes([first, second]).is_multiple_of(31);
+    matches!(bytes, [first, second, ..] if valid(*first, *second))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn compress(codec: Codec, text: &[u8]) -> Vec<u8> {
+        match codec {
+            Codec::Gzip => {
+                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+                encoder.write_all(text).expect("memory takes it");
+                encoder.finish().expect("memory takes it")
+            }
+            Codec::Bzip2 => {
+                let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+                encoder.write_all(text).expect("memory takes it");
+                encoder.finish().expect("memory takes it")
+            }
+            Codec::Lz4Frame => {
+                let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
+                encoder.write_all(text).expect("memory takes it");
+                encoder.finish().expect("memory takes it")
+            }
+            Codec::Deflate => {
+                let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
+                encoder.write_all(text).expect("memory takes it");
+                encoder.finish().expect("memory takes it")
+            }
+            Codec::Zstd => zstd::encode_all(text, 1).expect("memory takes it"),
+        }
+    }
+
+    fn read(codec: Codec, one_frame: bool, body: &[u8]) -> io::Result<Vec<u8>> {
+        let mut out = Vec::new();
+        open(Some(codec), one_frame, body)?.read_to_end(&mut out)?;
+        Ok(out)
+    }
+
+    #[test]
+    fn every_codec_gives_back_what_went_in() {
+        let text = b"one,two\nthree,four\n".repeat(1000);
+        for codec in [Codec::Gzip, Codec::Bzip2, Codec::Lz4Frame, Codec::Deflate, Codec::Zstd] {
+            assert_eq!(read(codec, true, &compress(codec, &text)).expect("it is whole"), text, "{codec:?}");
+        }
+    }
+
+    #[test]
+    fn a_truncated_body_is_an_error() {
+        let text = b"one,two\nthree,four\n".repeat(1000);
+        for codec in [Codec::Gzip, Codec::Bzip2, Codec::Lz4Frame, Codec::Deflate, Codec::Zstd] {
+            let body = compress(codec, &text);
+            assert!(read(codec, true, &body[..body.len() - 5]).is_err(), "{codec:?}");
+        }
+    }
+
+    #[test]
+    fn a_second_zstd_frame_is_dropped_from_json_and_kept_for_csv() {
+        let body = [compress(Codec::Zstd, b"a"), compress(Codec::Zstd, b"b")].concat();
+        assert_eq!(read(Codec::Zstd, true, &body).expect("it is whole"), b"a");
+        assert_eq!(read(Codec::Zstd, false, &body).expect("it is whole"), b"ab");
+    }
+
+    #[test]
+    fn deflate_is_read_with_and_without_its_header() {
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(b"abc").expect("memory takes it");
+        let body = encoder.finish().expect("memory takes it");
+        assert_eq!(read(Codec::Deflate, true, &body).expect("it is whole"), b"abc");
+    }
+}

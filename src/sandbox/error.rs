@@ -1,0 +1,69 @@
+//! [`Error`]: why a sandbox does not start.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::failure::{Code, Failure};
+
+/// Why a sandbox does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The directory or a file in it cannot be used.
+    #[error("{} cannot be used", path.display())]
+    Directory {
+        /// The directory or file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another sandbox holds the directory.
+    #[error("another sandbox runs on {}", dir.display())]
+    InUse {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// A process holds the directory and does not get ready.
+    #[error("the sandbox on {} has been starting for too long", dir.display())]
+    NotReady {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// The database cannot be opened or written.
+    #[error("the database in {} cannot be used", dir.display())]
+    Database {
+        /// The directory.
+        dir: PathBuf,
+        /// What went wrong with it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A port is taken or not allowed.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Failure for Error {
+    fn code(&self) -> Code {
+        Code::SandboxUnusable
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Directory { .. } => "choose a directory that you may write to".to_owned(),
+            Self::InUse { dir } => {
+                format!("use the one that runs, stop it, or choose another directory than {}", dir.display())
+            }
+            Self::NotReady { dir } => format!("see what holds {} and stop it", dir.join("sandbox.lock").display()),
+            Self::Database { dir, .. } => {
+                format!("check the free space and the permissions of {}, or choose another directory", dir.display())
+            }
+            Self::Listen { .. } => "stop what listens there, or choose another port; 0 takes any free one".to_owned(),
+        })
+    }
+}

@@ -1,0 +1,212 @@
+//! HTTP for both nodes: accepting connections, answers, Basic authentication, paths and queries.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use percent_encoding::percent_decode_str;
+use serde::Serialize;
+use serde_json::ser::{PrettyFormatter, Serializer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// How much of a body a connection reads ahead.
+const READ_BYTES_MAX: usize = 256 * 1024;
+/// How long to rest when the system has no more connections to give.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// An answer. None is so long that it needs to be sent in pieces.
+pub(super) type Reply = Response<Full<Bytes>>;
+
+/// Both ends of the connection that a request came on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ends {
+    pub(super) local: IpAddr,
+    pub(super) remote: IpAddr,
+}
+
+/// A node: what answers requests.
+pub(super) trait Handler: Send + Sync + 'static {
+    /// Answers one request.
+    fn handle(self: Arc<Self>, request: Request<Incoming>, ends: Ends) -> impl Future<Output = Reply> + Send;
+}
+
+/// Serves a node until it is told to stop; then lets the requests that are being answered finish.
+pub(super) async fn serve(listener: TcpListener, handler: Arc<impl Handler>, mut shutdown: watch::Receiver<bool>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stopped(&mut shutdown) => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, remote)) => {
+                    connections.spawn(connection(stream, remote, Arc::clone(&handler), shutdown.clone()));
+                }
+                Err(error) => {
+                    tracing::warn!(error = %error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+/// Resolves when the sandbox is to stop, or nobody is left who could say so.
+pub(super) async fn stopped(shutdown: &mut watch::Receiver<bool>) {
+    let _ = shutdown.wait_for(|stop| *stop).await;
+}
+
+async fn connection(
+    stream: TcpStream,
+    remote: SocketAddr,
+    handler: Arc<impl Handler>,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let Ok(local) = stream.local_addr() else { return };
+    // Answers are small, and a client waits for each.
+    let _ = stream.set_nodelay(true);
+    let ends = Ends { local: local.ip(), remote: remote.ip() };
+    let service = service_fn(move |request| {
+        let handler = Arc::clone(&handler);
+        async move { Ok::<_, Infallible>(handler.handle(request, ends).await) }
+    });
+    let connection = http1::Builder::new()
+        .title_case_headers(true)
+        .max_buf_size(READ_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        () = stopped(&mut shutdown) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(error = %error, remote = %remote, "a connection ended early");
+    }
+}
+
+/// An answer with a body of some type.
+pub(super) fn reply(status: StatusCode, content_type: &str, body: impl Into<Bytes>) -> Reply {
+    let mut reply = Response::new(Full::new(body.into()));
+    *reply.status_mut() = status;
+    if let Ok(value) = HeaderValue::from_str(content_type) {
+        reply.headers_mut().insert(CONTENT_TYPE, value);
+    }
+    reply
+}
+
+/// An answer in JSON, as the frontend writes it: on one line.
+pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Reply {
+    reply(status, "application/json", serde_json::to_vec(body).expect("an answer is plain data"))
+}
+
+/// An answer in JSON, as the backend writes it: indented by four blanks.
+pub(super) fn pretty(body: &impl Serialize) -> Reply {
+    let mut out = Vec::new();
+    let mut serializer = Serializer::with_formatter(&mut out, PrettyFormatter::with_indent(b"    "));
+    body.serialize(&mut serializer).expect("an answer is plain data");
+    reply(StatusCode::OK, "application/json", out)
+}
+
+/// Says that there is nothing at this path.
+pub(super) fn not_found() -> Reply {
+    reply(StatusCode::NOT_FOUND, "text/plain", "Not Found")
+}
+
+/// Has the connection closed behind an answer.
+pub(super) fn closing(mut reply: Reply) -> Reply {
+    reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    reply
+}
+
+/// Runs what may block on a thread for it.
+pub(super) async fn blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> R {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// A name and a password.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Credentials {
+    pub(super) user: String,
+    pub(super) password: String,
+}
+
+impl Credentials {
+    /// Reads Basic authentication; `None` when there is none, or not of that kind.
+    pub(super) fn parse(headers: &HeaderMap) -> Option<Self> {
+        let (scheme, encoded) = headers.get(AUTHORIZATION)?.to_str().ok()?.trim().split_once(' ')?;
+        if !scheme.eq_ignore_ascii_case("basic") {
+            return None;
+        }
+        let decoded = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
+        // The password may hold colons, the name may not.
+        let (user, password) = decoded.split_once(':')?;
+        let user = user.split_once('@').map_or(user, |(user, _)| user);
+        Some(Self { user: user.to_owned(), password: password.to_owned() })
+    }
+}
+
+/// The segments of a path, decoded; `None` when one is not text.
+pub(super) fn segments(path: &str) -> Option<Vec<String>> {
+    let decode = |segment: &str| percent_decode_str(segment).decode_utf8().ok().map(std::borrow::Cow::into_owned);
+    path.split('/').filter(|segment| !segment.is_empty()).map(decode).collect()
+}
+
+/// The value of a query parameter.
+pub(super) fn parameter(query: Option<&str>, name: &str) -> Option<String> {
+    let pairs = query?.split('&').filter_map(|pair| pair.split_once('='));
+    let value = pairs.into_iter().find(|(key, _)| *key == name)?.1.replace('+', " ");
+    Some(percent_decode_str(&value).decode_utf8_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credentials(header: &str) -> Option<(String, String)> {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, HeaderValue::from_str(header).expect("a header"));
+        Credentials::parse(&headers).map(|found| (found.user, found.password))
+    }
+
+    #[test]
+    fn basic_credentials_are_cut_at_the_first_colon_and_the_at_sign() {
+        for (plain, user, password) in
+            [("root:", "root", ""), ("u:a:b", "u", "a:b"), ("u@cluster:p@q", "u", "p@q"), (":x", "", "x")]
+        {
+            let header = format!("Basic {}", STANDARD.encode(plain));
+            assert_eq!(credentials(&header), Some((user.to_owned(), password.to_owned())), "{plain}");
+        }
+        for header in ["Bearer x", "Basic", "Basic ???", "Basic cm9vdA=="] {
+            assert_eq!(credentials(header), None, "{header}");
+        }
+    }
+
+    #[test]
+    fn paths_and_queries_are_decoded() {
+        assert_eq!(segments("/api/d%C3%BC/t/_x"), Some(vec!["api".into(), "dü".into(), "t".into(), "_x".into()]));
+        assert_eq!(segments("/%ff"), None);
+        assert_eq!(parameter(Some("a=1&label=x%2Dy"), "label"), Some("x-y".to_owned()));
+        assert_eq!(parameter(Some("a=1"), "label"), None);
+        assert_eq!(parameter(None, "label"), None);
+    }
+}

@@ -1,0 +1,507 @@
+//! A body's rows into a table, inside one SQLite transaction.
+//!
+//! Each row is loaded, filtered (its data is at fault; it is counted and shown in the error log) or unselected (it
+//! does not satisfy `where`). Whether the load as a whole stands is decided at the end, by `max_filter_ratio`; if it
+//! does not, the caller rolls the transaction back. HTTP and labels are elsewhere.
+
+use std::borrow::Cow;
+use std::io::{self, Read};
+
+use rusqlite::types::ValueRef;
+use rusqlite::{CachedStatement, Transaction};
+use serde_json::value::RawValue;
+
+use super::csv::{self, Rows};
+use super::error_log::Sample;
+use super::json::{self, Documents, Fault, Keys, Layout};
+use super::label::CommitError;
+use super::plan::{Origin, Plan};
+use super::store::reserve_ids;
+use super::types::{SqlType, TableDef};
+use super::value::{self, Cell};
+use super::wire::{Format, LoadRequest};
+
+/// How many values of a counter are taken at a time; what is left over of them is lost, as on the server.
+const COUNTER_STRIDE: i64 = 1000;
+
+/// The message of a load with more filtered rows than it allows.
+pub(super) const TOO_MANY_FILTERED: &str = "too many filtered rows";
+
+/// What became of a load's rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) loaded: u64,
+    pub(super) filtered: u64,
+    pub(super) unselected: u64,
+}
+
+impl Counts {
+    pub(super) fn total(self) -> u64 {
+        self.loaded + self.filtered + self.unselected
+    }
+
+    /// Whether the load stands. The error is the message of the reply.
+    pub(super) fn judge(self, max_filter_ratio: f64) -> Result<(), String> {
+        let selected = self.total() - self.unselected;
+        #[expect(clippy::cast_precision_loss, reason = "a ratio of counts needs no more than 53 bits of them")]
+        let ratio = if selected == 0 { 0.0 } else { self.filtered as f64 / selected as f64 };
+        if ratio > max_filter_ratio {
+            return Err(TOO_MANY_FILTERED.to_owned());
+        }
+        if self.loaded == 0 {
+            return Err("No rows were imported from upstream".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// Why a load as a whole fails.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// The body or its rows are at fault; the message of the reply.
+    Body(String),
+    /// Somebody aborted it.
+    Aborted(String),
+    Sqlite(rusqlite::Error),
+    Io(io::Error),
+}
+
+impl From<rusqlite::Error> for Failed {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Self {
+        // Damaged compression and rows without end are found while reading; they are the body's fault, not the disk's.
+        match error.kind() {
+            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
+                Self::Body(format!("the body cannot be read: {error}"))
+            }
+            _ => Self::Io(error),
+        }
+    }
+}
+
+impl From<Fault> for Failed {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Malformed(message) => Self::Body(message),
+            Fault::Io(error) => error.into(),
+        }
+    }
+}
+
+impl From<CommitError> for Failed {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Aborted(reason) => Self::Aborted(reason),
+            CommitError::Sqlite(error) => Self::Sqlite(error),
+        }
+    }
+}
+
+/// Inserts the rows of a body. Counts and samples are filled as far as it comes, also when it fails.
+pub(super) fn ingest(
+    transaction: &Transaction<'_>,
+    request: &LoadRequest,
+    table: &TableDef,
+    plan: &Plan,
+    body: impl Read,
+    tally: &mut Tally,
+) -> Result<(), Failed> {
+    let mut sink = Sink::new(transaction, request, table, plan, tally)?;
+    match &request.format {
+        Format::Csv(dialect) => {
+            let mut rows = Rows::new(body, dialect.clone());
+            while rows.advance()? {
+                if rows.field_count() != plan.fields.len() {
+                    sink.filter(&csv_count_reason(plan.fields.len(), rows.field_count(), dialect), &CsvRow(&rows));
+                } else if std::str::from_utf8(rows.raw()).is_err() {
+                    sink.filter(NOT_UTF8, &CsvRow(&rows));
+                } else {
+                    sink.put(&CsvRow(&rows))?;
+                }
+            }
+        }
+        Format::Json(layout) => {
+            let keys = Keys::new(plan.fields.clone());
+            each_object(layout, body, |object| sink.put(&JsonRow::new(object, layout, &keys)?))?;
+        }
+    }
+    Ok(())
+}
+
+/// Counts the rows of a body and keeps none of them.
+pub(super) fn count(request: &LoadRequest, body: impl Read) -> Result<u64, Failed> {
+    let mut count = 0;
+    match &request.format {
+        Format::Csv(dialect) => {
+            let mut rows = Rows::new(body, dialect.clone());
+            while rows.advance()? {
+                count += 1;
+            }
+        }
+        Format::Json(layout) => each_object(layout, body, |_| {
+            count += 1;
+            Ok(())
+        })?,
+    }
+    Ok(count)
+}
+
+/// Hands out the objects of a JSON body that are rows.
+fn each_object(
+    layout: &Layout,
+    body: impl Read,
+    mut each: impl FnMut(&str) -> Result<(), Failed>,
+) -> Result<(), Failed> {
+    let mut documents = Documents::new(body, layout);
+    while let Some(document) = documents.advance()? {
+        let Some(root) = &layout.root else {
+            each(document)?;
+            continue;
+        };
+        let missing =
+            || Failed::Body("Failed to iterate document stream as object. error: no such json_root".to_owned());
+        let value = root.find(document).ok_or_else(missing)?;
+        if layout.strip_outer_array {
+            let rows: Vec<&RawValue> = serde_json::from_str(value).map_err(|_| {
+                Failed::Body("The value of json_root should be an array, as strip_outer_array is set".to_owned())
+            })?;
+            for row in rows {
+                each(row.get())?;
+            }
+        } else {
+            each(value)?;
+        }
+    }
+    Ok(())
+}
+
+fn csv_count_reason(expected: usize, found: usize, dialect: &csv::Dialect) -> String {
+    let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).escape_debug().to_string();
+    format!(
+        "Target column count: {expected} doesn't match source value column count: {found}. Column separator: '{}', \
+         Row delimiter: '{}'",
+        shown(&dialect.separator),
+        shown(&dialect.delimiter)
+    )
+}
+
+const NOT_UTF8: &str = "Invalid UTF-8 row";
+
+/// What a load has come to so far.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) counts: Counts,
+    pub(super) sample: Sample,
+}
+
+/// A row of a body, whatever the format.
+trait Row {
+    /// A field as the type stores it.
+    fn cell(&self, field: usize, ty: &SqlType) -> Result<Cell<'_>, Fate>;
+    /// A field as expressions see it: a text.
+    fn text(&self, field: usize) -> Result<Cell<'_>, Fate>;
+    /// The row as people get to see it.
+    fn raw(&self) -> Cow<'_, str>;
+}
+
+/// Why a field has no value.
+enum Fate {
+    /// Its type cannot hold it; this is what it looks like.
+    Unfit(String),
+    /// The row is filtered, whatever the column.
+    Filter(&'static str),
+    /// The load fails.
+    Fail(String),
+}
+
+struct CsvRow<'r, R>(&'r Rows<R>);
+
+impl<R: Read> CsvRow<'_, R> {
+    fn field(&self, field: usize) -> Result<Option<&str>, Fate> {
+        let bytes = self.0.field(field);
+        if bytes == csv::NULL {
+            return Ok(None);
+        }
+        std::str::from_utf8(bytes).map(Some).map_err(|_| Fate::Filter(NOT_UTF8))
+    }
+}
+
+impl<R: Read> Row for CsvRow<'_, R> {
+    fn cell(&self, field: usize, ty: &SqlType) -> Result<Cell<'_>, Fate> {
+        match self.field(field)? {
+            None => Ok(Cell::Null),
+            Some(text) => value::from_text(ty, text).map_err(|_| Fate::Unfit(text.to_owned())),
+        }
+    }
+
+    fn text(&self, field: usize) -> Result<Cell<'_>, Fate> {
+        Ok(self.field(field)?.map_or(Cell::Null, |text| Cell::Text(Cow::Borrowed(text))))
+    }
+
+    fn raw(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(self.0.raw())
+    }
+}
+
+struct JsonRow<'r> {
+    source: &'r str,
+    /// The source text of each field; none where the row has no such key, which means NULL, not the default.
+    values: Vec<Option<&'r str>>,
+}
+
+impl<'r> JsonRow<'r> {
+    fn new(source: &'r str, layout: &Layout, keys: &Keys) -> Result<Self, Failed> {
+        let values = match &layout.paths {
+            None => keys.pick(source)?.into_iter().map(|value| value.map(RawValue::get)).collect(),
+            Some(paths) => {
+                // Only the values on a path are looked at below; the row as a whole has to be JSON all the same.
+                serde_json::from_str::<&RawValue>(source).map_err(Fault::from)?;
+                paths.iter().map(|path| path.find(source)).collect()
+            }
+        };
+        Ok(Self { source, values })
+    }
+
+    fn value(&self, field: usize) -> Option<&'r str> {
+        self.values.get(field).copied().flatten()
+    }
+
+    /// A text that is not one (a lone surrogate) is a fault of the body, not of the row.
+    fn fate(value: &str) -> Fate {
+        if value.starts_with('"') && json::string(value).is_none() {
+            return Fate::Fail("Failed to iterate document stream as object. error: invalid string".to_owned());
+        }
+        Fate::Unfit(value.to_owned())
+    }
+}
+
+impl Row for JsonRow<'_> {
+    fn cell(&self, field: usize, ty: &SqlType) -> Result<Cell<'_>, Fate> {
+        match self.value(field) {
+            None => Ok(Cell::Null),
+            Some(value) => value::from_json(ty, value).map_err(|_| Self::fate(value)),
+        }
+    }
+
+    fn text(&self, field: usize) -> Result<Cell<'_>, Fate> {
+        self.cell(field, &SqlType::Varchar(u32::MAX))
+    }
+
+    fn raw(&self) -> Cow<'_, str> {
+        Cow::Borrowed(self.source)
+    }
+}
+
+/// Where rows go.
+struct Sink<'c, 't> {
+    transaction: &'c Transaction<'t>,
+    table: &'c TableDef,
+    plan: &'c Plan,
+    strict: bool,
+    insert: CachedStatement<'c>,
+    derive: Option<CachedStatement<'c>>,
+    finish: Option<CachedStatement<'c>>,
+    /// The values of the counter that are still to be given out.
+    counter: std::ops::Range<i64>,
+    derived: Vec<Cell<'static>>,
+    tally: &'c mut Tally,
+}
+
+/// Why a row goes no further.
+enum Stop {
+    Filter(String),
+    Unselected,
+    Fail(Failed),
+}
+
+impl From<rusqlite::Error> for Stop {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Fail(error.into())
+    }
+}
+
+impl<'c, 't> Sink<'c, 't> {
+    fn new(
+        transaction: &'c Transaction<'t>,
+        request: &LoadRequest,
+        table: &'c TableDef,
+        plan: &'c Plan,
+        tally: &'c mut Tally,
+    ) -> rusqlite::Result<Self> {
+        let prepare = |sql: &Option<String>| sql.as_ref().map(|sql| transaction.prepare_cached(sql)).transpose();
+        Ok(Self {
+            transaction,
+            table,
+            plan,
+            strict: request.strict,
+            insert: transaction.prepare_cached(&plan.insert)?,
+            derive: prepare(&plan.derive)?,
+            finish: prepare(&plan.finish)?,
+            counter: 0..0,
+            derived: Vec::new(),
+            tally,
+        })
+    }
+
+    /// Takes a row in and counts what becomes of it.
+    fn put(&mut self, row: &impl Row) -> Result<(), Failed> {
+        match self.try_put(row) {
+            Ok(()) => self.tally.counts.loaded += 1,
+            Err(Stop::Unselected) => self.tally.counts.unselected += 1,
+            Err(Stop::Filter(reason)) => self.filter(&reason, row),
+            Err(Stop::Fail(failed)) => return Err(failed),
+        }
+        Ok(())
+    }
+
+    fn filter(&mut self, reason: &str, row: &impl Row) {
+        self.tally.counts.filtered += 1;
+        self.tally.sample.add(reason, &row.raw());
+    }
+
+    fn try_put(&mut self, row: &impl Row) -> Result<(), Stop> {
+        let mut derived = std::mem::take(&mut self.derived);
+        let bound = self.compute_derived(row, &mut derived).and_then(|()| self.bind_columns(row, &derived));
+        self.derived = derived;
+        bound?;
+        self.compute_generated()?;
+        self.insert.raw_execute()?;
+        Ok(())
+    }
+
+    /// Gives every column its value but the generated ones.
+    fn bind_columns(&mut self, row: &impl Row, derived: &[Cell<'static>]) -> Result<(), Stop> {
+        let (table, plan) = (self.table, self.plan);
+        for (at, (column, origin)) in table.columns.iter().zip(&plan.origins).enumerate() {
+            let cell = match origin {
+                Origin::Generated(_) => continue,
+                Origin::Constant(cell) => cell.clone(),
+                Origin::Derived(place) => recast(&column.ty, &derived[*place]),
+                Origin::Counter => Cell::Integer(next_id(&mut self.counter, self.transaction, self.table)?),
+                Origin::Field(field) => match row.cell(*field, &column.ty) {
+                    Ok(cell) => cell,
+                    Err(Fate::Unfit(shown)) if self.strict => {
+                        let (name, ty) = (&column.name, column.ty.to_string().to_ascii_uppercase());
+                        let reason = format!("Value '{shown}' is out of range. The type of '{name}' is {ty}");
+                        return Err(Stop::Filter(reason));
+                    }
+                    Err(Fate::Unfit(_)) => Cell::Null,
+                    Err(Fate::Filter(reason)) => return Err(Stop::Filter(reason.to_owned())),
+                    Err(Fate::Fail(message)) => return Err(Stop::Fail(Failed::Body(message))),
+                },
+            };
+            self.bind(at, cell)?;
+        }
+        Ok(())
+    }
+
+    /// Gives a column its value, in the table and for the expressions over columns.
+    fn bind(&mut self, at: usize, cell: Cell<'_>) -> Result<(), Stop> {
+        let column = &self.table.columns[at];
+        if cell.is_null() && !column.nullable {
+            return Err(Stop::Filter(format!("NULL value in non-nullable column '{}'", column.name)));
+        }
+        if let Some(finish) = &mut self.finish {
+            finish.raw_bind_parameter(at + 1, &cell)?;
+        }
+        self.insert.raw_bind_parameter(at + 1, cell)?;
+        Ok(())
+    }
+
+    fn compute_derived(&mut self, row: &impl Row, derived: &mut Vec<Cell<'static>>) -> Result<(), Stop> {
+        let Some(derive) = &mut self.derive else { return Ok(()) };
+        // A default like `uuid()` needs no fields, and then the statement has no parameters.
+        for field in 0..derive.parameter_count() {
+            let text = row.text(field).map_err(|fate| match fate {
+                Fate::Filter(reason) => Stop::Filter(reason.to_owned()),
+                Fate::Fail(message) => Stop::Fail(Failed::Body(message)),
+                Fate::Unfit(shown) => Stop::Filter(format!("Value '{shown}' cannot be read as text")),
+            })?;
+            derive.raw_bind_parameter(field + 1, text)?;
+        }
+        derived.clear();
+        let count = derive.column_count();
+        let mut rows = derive.raw_query();
+        let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+        for at in 0..count {
+            derived.push(owned(row.get_ref(at)?));
+        }
+        Ok(())
+    }
+
+    fn compute_generated(&mut self) -> Result<(), Stop> {
+        let Some(finish) = &mut self.finish else { return Ok(()) };
+        let count = finish.column_count();
+        let mut computed = Vec::with_capacity(count);
+        {
+            let mut rows = finish.raw_query();
+            let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+            for at in 0..count {
+                computed.push(owned(row.get_ref(at)?));
+            }
+        }
+        let selected = !self.plan.filters || computed.pop().is_some_and(|cell| is_true(&cell));
+        if !selected {
+            return Err(Stop::Unselected);
+        }
+        for (at, origin) in self.plan.origins.iter().enumerate() {
+            if let Origin::Generated(place) = origin {
+                let cell = recast(&self.table.columns[at].ty, &computed[*place]).into_owned();
+                self.bind(at, cell)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn next_id(
+    counter: &mut std::ops::Range<i64>,
+    transaction: &Transaction<'_>,
+    table: &TableDef,
+) -> rusqlite::Result<i64> {
+    if counter.is_empty() {
+        let first = reserve_ids(transaction, table, COUNTER_STRIDE)?;
+        *counter = first..first + COUNTER_STRIDE;
+    }
+    Ok(counter.next().expect("the range was just filled"))
+}
+
+/// The result of an expression as its column stores it. What does not fit is NULL, in strict mode too: that is about
+/// the values that a client sent, not about those that were computed.
+fn recast<'a>(ty: &SqlType, cell: &'a Cell<'static>) -> Cell<'a> {
+    let text: Cow<'_, str> = match cell {
+        Cell::Null => return Cell::Null,
+        Cell::Integer(value) => Cow::Owned(value.to_string()),
+        Cell::Real(value) => Cow::Owned(value.to_string()),
+        Cell::Text(text) => Cow::Borrowed(text),
+        Cell::Blob(bytes) if matches!(ty, SqlType::Varbinary(_)) => return Cell::Blob(Cow::Borrowed(bytes)),
+        Cell::Blob(bytes) => String::from_utf8_lossy(bytes),
+    };
+    match text {
+        Cow::Borrowed(text) => value::scalar(ty, text).unwrap_or(Cell::Null),
+        Cow::Owned(text) => value::scalar(ty, &text).map_or(Cell::Null, Cell::into_owned),
+    }
+}
+
+fn owned(value: ValueRef<'_>) -> Cell<'static> {
+    match value {
+        ValueRef::Null => Cell::Null,
+        ValueRef::Integer(value) => Cell::Integer(value),
+        ValueRef::Real(value) => Cell::Real(value),
+        ValueRef::Text(bytes) => Cell::Text(Cow::Owned(String::from_utf8_lossy(bytes).into_owned())),
+        ValueRef::Blob(bytes) => Cell::Blob(Cow::Owned(bytes.to_vec())),
+    }
+}
+
+fn is_true(cell: &Cell<'_>) -> bool {
+    match cell {
+        Cell::Integer(value) => *value != 0,
+        Cell::Real(value) => *value != 0.0,
+        _ => false,
+    }
+}

@@ -1,0 +1,180 @@
+//! A table's schema over HTTP, in the short form (`_schema`) and in the full one (v2).
+//!
+//! The full form describes each type as an object: scalars by `name`, `typeSize`, `columnSize`, `precision` and `scale`,
+//! an ARRAY by `itemType`, a MAP by `keyType` and `valueType`, a STRUCT by `fields`. The names of the nested parts are taken
+//! from reading, not from a running server.
+
+use serde_json::{Value as Json, json};
+
+use super::store::{CatalogError, Store};
+use super::types::{Column, Default, SqlType, TableDef};
+
+/// `GET /api/{db}/{table}/_schema`: names, types and comments, without nullability or keys.
+pub(super) fn schema(store: &Store, db: &str, table: &str) -> (u16, String) {
+    match store.table(db, table) {
+        Ok(table) => {
+            let properties: Vec<Json> = table.columns.iter().map(property).collect();
+            (200, json!({ "status": 200, "properties": properties }).to_string())
+        }
+        Err(fault) => {
+            let (status, message) = refusal(&fault, db, table);
+            (status, json!({ "status": status, "exception": message }).to_string())
+        }
+    }
+}
+
+/// `GET /api/v2/catalogs/default_catalog/databases/{db}/tables/{table}/schema`: everything.
+pub(super) fn schema_v2(store: &Store, db: &str, table: &str) -> (u16, String) {
+    match store.table(db, table) {
+        Ok(table) => (200, json!({ "code": "0", "message": "OK", "result": described(&table) }).to_string()),
+        Err(fault) => {
+            let (status, message) = refusal(&fault, db, table);
+            (status, json!({ "code": status.to_string(), "message": message }).to_string())
+        }
+    }
+}
+
+fn refusal(fault: &CatalogError, db: &str, table: &str) -> (u16, String) {
+    match fault {
+        CatalogError::UnknownDatabase(_) => (404, format!("Database [{db}] does not exists")),
+        CatalogError::UnknownTable(_) => (404, format!("Table [{db}.{table}] does not exists")),
+        CatalogError::Sqlite(fault) => (500, fault.to_string()),
+    }
+}
+
+fn property(column: &Column) -> Json {
+    let mut property = json!({ "name": column.name, "type": type_name(&column.ty), "comment": column.comment });
+    if let SqlType::Decimal { precision, scale } = column.ty {
+        property["precision"] = precision.to_string().into();
+        property["scale"] = scale.to_string().into();
+    }
+    property
+}
+
+fn described(table: &TableDef) -> Json {
+    let columns: Vec<Json> =
+        table.columns.iter().enumerate().map(|(at, column)| described_column(at, column)).collect();
+    json!({
+        "id": table.id,
+        "name": table.name,
+        "tableType": "OLAP",
+        "keysType": table.keys.catalogue_name(),
+        "columns": columns,
+    })
+}
+
+fn described_column(at: usize, column: &Column) -> Json {
+    let mut described = json!({
+        "name": column.name,
+        "type": described_type(&column.ty),
+        "isKey": column.key,
+        "isAllowNull": column.nullable,
+        "isAutoIncrement": column.auto_increment,
+        "comment": column.comment,
+        "uniqueId": at,
+    });
+    let (kind, value) = match &column.default {
+        None => ("NULL", None),
+        Some(Default::Literal(text)) => ("CONST", Some(("defaultValue", text))),
+        // A function that gives every row of a load the same value is still a constant to StarRocks; uuid() is not.
+        Some(Default::Expression(text)) if text.contains('(') => ("VARY", Some(("defaultExpr", text))),
+        Some(Default::Expression(text)) => ("CONST", Some(("defaultExpr", text))),
+    };
+    described["defaultValueType"] = kind.into();
+    if let Some((key, text)) = value {
+        described[key] = text.as_str().into();
+    }
+    if let Some(expression) = &column.generated {
+        described["generatedColumnExpr"] = expression.as_str().into();
+    }
+    described
+}
+
+fn described_type(ty: &SqlType) -> Json {
+    let name = type_name(ty);
+    match ty {
+        SqlType::Array(element) => json!({ "name": name, "itemType": described_type(element) }),
+        SqlType::Map(key, value) => {
+            json!({ "name": name, "keyType": described_type(key), "valueType": described_type(value) })
+        }
+        SqlType::Struct(fields) => {
+            let fields: Vec<Json> =
+                fields.iter().map(|(name, ty)| json!({ "name": name, "type": described_type(ty) })).collect();
+            json!({ "name": name, "named": true, "fields": fields })
+        }
+        SqlType::Decimal { precision, scale } => {
+            json!({ "name": name, "typeSize": bytes(ty), "columnSize": precision, "precision": precision, "scale": scale })
+        }
+        SqlType::Char(length) | SqlType::Varchar(length) | SqlType::Varbinary(length) => {
+            json!({ "name": name, "typeSize": bytes(ty), "columnSize": length, "precision": 0, "scale": 0 })
+        }
+        _ => json!({ "name": name, "typeSize": bytes(ty), "precision": 0, "scale": 0 }),
+    }
+}
+
+/// The bytes that StarRocks keeps a value in.
+fn bytes(ty: &SqlType) -> u32 {
+    match ty {
+        SqlType::Boolean | SqlType::TinyInt => 1,
+        SqlType::SmallInt => 2,
+        SqlType::Int | SqlType::Float => 4,
+        SqlType::BigInt | SqlType::Double => 8,
+        SqlType::Decimal { precision: ..=9, .. } => 4,
+        SqlType::Decimal { precision: ..=18, .. } => 8,
+        SqlType::Date | SqlType::DateTime | SqlType::LargeInt | SqlType::Decimal { .. } => 16,
+        _ => 16,
+    }
+}
+
+/// The name of the type without its parameters. A DECIMAL is named after the width that holds it.
+fn type_name(ty: &SqlType) -> String {
+    match ty {
+        SqlType::Decimal { precision: ..=9, .. } => "DECIMAL32".to_owned(),
+        SqlType::Decimal { precision: ..=18, .. } => "DECIMAL64".to_owned(),
+        SqlType::Decimal { .. } => "DECIMAL128".to_owned(),
+        other => {
+            let text = other.to_string();
+            text.split(['(', '<']).next().unwrap_or_default().to_ascii_uppercase()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::sql::Session;
+
+    #[test]
+    fn both_forms_describe_the_table() {
+        let dir = tempfile::tempdir().expect("a directory can be made");
+        let store = Store::open(dir.path(), None).expect("the store opens");
+        let mut session = Session::new("root", 1);
+        session.execute(&store, "CREATE DATABASE d").expect("it is created");
+        let create = "CREATE TABLE d.t (k BIGINT NOT NULL AUTO_INCREMENT, p DECIMAL(10,2) DEFAULT '1.5' COMMENT 'c', \
+                      u VARCHAR(36) DEFAULT (uuid()), m MAP<INT,ARRAY<VARCHAR(5)>>)";
+        session.execute(&store, create).expect("it is created");
+
+        let (status, body) = schema(&store, "d", "t");
+        let body: Json = serde_json::from_str(&body).expect("it is JSON");
+        assert_eq!(status, 200);
+        let price = json!({ "name": "p", "type": "DECIMAL64", "comment": "c", "precision": "10", "scale": "2" });
+        assert_eq!(body["properties"][1], price);
+
+        let (_, body) = schema_v2(&store, "d", "t");
+        let body: Json = serde_json::from_str(&body).expect("it is JSON");
+        let columns = &body["result"]["columns"];
+        assert_eq!(columns[0]["isAutoIncrement"], true);
+        assert_eq!((&columns[0]["isKey"], &columns[0]["isAllowNull"]), (&json!(true), &json!(false)));
+        assert_eq!((&columns[1]["defaultValueType"], &columns[1]["defaultValue"]), (&json!("CONST"), &json!("1.5")));
+        assert_eq!((&columns[2]["defaultValueType"], &columns[2]["defaultExpr"]), (&json!("VARY"), &json!("uuid()")));
+        assert_eq!(columns[3]["type"]["valueType"]["itemType"]["columnSize"], 5);
+    }
+
+    #[test]
+    fn an_unknown_table_is_not_found() {
+        let dir = tempfile::tempdir().expect("a directory can be made");
+        let store = Store::open(dir.path(), None).expect("the store opens");
+        assert_eq!(schema(&store, "d", "t").0, 404);
+        assert_eq!(schema_v2(&store, "d", "t").0, 404);
+    }
+}

@@ -1,0 +1,102 @@
+//! What changes the catalogue: databases and tables come and go.
+
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::Error;
+use super::create::CreateTable;
+use crate::sandbox::store::Store;
+use crate::sandbox::types::{Column, quote};
+
+/// Creates a database.
+pub(super) fn create_database(store: &Store, name: &str, if_not_exists: bool) -> Result<(), Error> {
+    let created = store
+        .write(|transaction| transaction.execute("INSERT OR IGNORE INTO sb_databases (name) VALUES (?1)", [name]))?;
+    if created == 0 && !if_not_exists {
+        return Err(Error::new(1007, format!("Can't create database '{name}'; database exists")));
+    }
+    Ok(())
+}
+
+/// Drops a database and the tables in it.
+pub(super) fn drop_database(store: &Store, name: &str, if_exists: bool) -> Result<(), Error> {
+    let dropped = store.write_catalog(|transaction| {
+        let tables: Vec<i64> = transaction
+            .prepare("SELECT id FROM sb_tables WHERE database = ?1")?
+            .query_map([name], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        tables.into_iter().try_for_each(|id| remove_table(transaction, id))?;
+        transaction.execute("DELETE FROM sb_databases WHERE name = ?1", [name])
+    })?;
+    if dropped == 0 && !if_exists {
+        return Err(Error::new(1008, format!("Can't drop database '{name}'; database doesn't exist")));
+    }
+    Ok(())
+}
+
+/// Creates a table. `generated` holds the SQLite expressions of the generated columns, by position.
+pub(super) fn create_table(
+    store: &Store,
+    database: &str,
+    table: &CreateTable,
+    generated: &[Option<String>],
+) -> Result<(), Error> {
+    if !store.has_database(database)? {
+        return Err(Error::unknown_database(database));
+    }
+    let columns = serde_json::to_string(&table.columns).expect("columns are plain values");
+    let created = store.write_catalog(|transaction| {
+        let inserted = transaction.execute(
+            "INSERT OR IGNORE INTO sb_tables (database, name, keys, columns, ddl, comment, created)
+             VALUES (?1, ?2, 'DUP_KEYS', ?3, ?4, ?5, datetime('now'))",
+            params![database, table.name, columns, table.ddl, table.comment],
+        )?;
+        if inserted > 0 {
+            let id = transaction.last_insert_rowid();
+            transaction.execute_batch(&physical(id, &table.columns, generated))?;
+        }
+        Ok(inserted)
+    })?;
+    if created == 0 && !table.if_not_exists {
+        return Err(Error::new(1050, format!("Table '{}' already exists", table.name)));
+    }
+    Ok(())
+}
+
+/// Drops a table.
+pub(super) fn drop_table(store: &Store, database: &str, name: &str, if_exists: bool) -> Result<(), Error> {
+    let id = store.write_catalog(|transaction| {
+        let id = transaction
+            .query_row("SELECT id FROM sb_tables WHERE database = ?1 AND name = ?2", [database, name], |row| row.get(0))
+            .optional()?;
+        id.map_or(Ok(()), |id| remove_table(transaction, id))?;
+        Ok(id)
+    })?;
+    match id {
+        Some(_) => Ok(()),
+        None if if_exists => Ok(()),
+        None if store.has_database(database)? => Err(Error::unknown_table(database, name)),
+        None => Err(Error::unknown_database(database)),
+    }
+}
+
+fn remove_table(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<()> {
+    transaction.execute("DELETE FROM sb_tables WHERE id = ?1", [id])?;
+    transaction.execute("DELETE FROM sb_sequences WHERE table_id = ?1", [id])?;
+    transaction.execute_batch(&format!("DROP TABLE {}", quote(&format!("t{id}"))))
+}
+
+/// The SQLite table behind a table. No column has a type, which in SQLite means that it takes values as they are.
+fn physical(id: i64, columns: &[Column], generated: &[Option<String>]) -> String {
+    let columns: Vec<String> = columns
+        .iter()
+        .zip(generated)
+        .map(|(column, expression)| {
+            let collation = if column.ty.is_numeric_text() { " COLLATE sr_numeric" } else { "" };
+            match expression {
+                Some(sql) => format!("{}{collation} GENERATED ALWAYS AS ({sql}) STORED", quote(&column.name)),
+                None => format!("{}{collation}", quote(&column.name)),
+            }
+        })
+        .collect();
+    format!("CREATE TABLE {} ({})", quote(&format!("t{id}")), columns.join(", "))
+}

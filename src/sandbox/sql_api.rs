@@ -1,0 +1,203 @@
+//! The HTTP SQL API: one statement in, JSON out.
+//!
+//! The rows of a SELECT are lines of JSON between a line with the columns and a line with statistics; the last of them is
+//! the only proof that nothing is missing. SHOW and DESC answer with one object.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::sql::{Answer, BoundQuery, Error, Session, Table, is_single, leading_keyword};
+use super::store::Store;
+use super::{cell, function, select};
+
+/// An answer for the HTTP side to send.
+#[derive(Debug)]
+pub(super) struct SqlReply {
+    pub status: u16,
+    pub content_type: &'static str,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+/// The statements that the API takes.
+const ALLOWED: [&str; 7] = ["SELECT", "WITH", "SHOW", "EXPLAIN", "DESC", "DESCRIBE", "KILL"];
+
+/// Runs the statement of a request. The session ends with it; over HTTP a variable set for one statement is not seen by
+/// the next.
+pub(super) fn respond(store: &Store, database: Option<&str>, body: &[u8]) -> SqlReply {
+    match run(store, database, body) {
+        Ok(reply) => reply,
+        Err((status, message)) => failed(status, &message),
+    }
+}
+
+type Refusal = (u16, String);
+
+fn run(store: &Store, database: Option<&str>, body: &[u8]) -> Result<SqlReply, Refusal> {
+    let request: Json = serde_json::from_slice(body).map_err(|fault| (400, format!("malformed json [{fault}]")))?;
+    let query = request.get("query").and_then(Json::as_str).map(str::trim).unwrap_or_default();
+    if query.is_empty() {
+        return Err((400, "\"query can not be empty\"".to_owned()));
+    }
+    let raw = request.get("onlyOutputResultRaw").and_then(Json::as_bool).unwrap_or(false);
+    let execution = |error: Error| (500, error.message);
+    if !is_single(query).map_err(execution)? {
+        return Err((400, "/api/v1/catalogs/{catalog}/sql only support execute one statement".to_owned()));
+    }
+    let keyword = leading_keyword(query).map_err(execution)?;
+    if !ALLOWED.contains(&keyword.as_str()) && !query.starts_with('(') {
+        return Err((400, "http query only support SELECT, SHOW, EXPLAIN, DESC, KILL statement".to_owned()));
+    }
+    let mut session = Session::new("root", store.next_connection_id());
+    if let Some(database) = database {
+        let refused = |error: Error| (403, format!("set catalog or db failed: {error}"));
+        session.select_database(store, database).map_err(refused)?;
+    }
+    set_variables(store, &mut session, request.get("sessionVariables"))?;
+    match session.execute(store, query).map_err(execution)? {
+        Answer::Query(query) => select(store, &session, &query, raw).map_err(execution),
+        Answer::Table(table) => Ok(reply(200, object(table).to_string().into_bytes())),
+        Answer::Explanation(text) => Ok(reply(200, json!({ "explain": text }).to_string().into_bytes())),
+        Answer::Done { .. } => Ok(reply(200, Vec::new())),
+    }
+}
+
+fn set_variables(store: &Store, session: &mut Session, variables: Option<&Json>) -> Result<(), Refusal> {
+    for (name, value) in variables.and_then(Json::as_object).into_iter().flatten() {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let statement =
+            format!("SET `{}` = '{}'", name.replace('`', ""), value.replace('\\', "\\\\").replace('\'', "''"));
+        session.execute(store, &statement).map_err(|error| (400, error.message))?;
+    }
+    Ok(())
+}
+
+fn select(store: &Store, session: &Session, query: &BoundQuery, raw: bool) -> Result<SqlReply, Error> {
+    let mut body = Vec::new();
+    let mut line = |json: Json| {
+        body.extend(json.to_string().into_bytes());
+        body.push(b'\n');
+    };
+    if !raw {
+        line(json!({ "connectionId": session.connection_id }));
+    }
+    line(json!({ "meta": meta(&query.columns) }));
+    let rows = select::for_each_row(store, query, |row| {
+        let cells: Vec<Json> = row.iter().zip(&query.columns).map(|(value, (_, ty))| cell::json(*value, ty)).collect();
+        line(json!({ "data": cells }));
+        true
+    })?;
+    if !raw {
+        line(json!({ "statistics": statistics(rows) }));
+    }
+    Ok(reply(200, body))
+}
+
+fn meta(columns: &[(String, super::types::SqlType)]) -> Json {
+    columns.iter().map(|(name, ty)| json!({ "name": name, "type": ty.to_string() })).collect()
+}
+
+/// The sandbox counts rows that it returns, and none that it scans.
+fn statistics(rows: u64) -> Json {
+    json!({ "scanRows": 0, "scanBytes": 0, "returnRows": rows })
+}
+
+/// A SHOW as one object: its rows are objects by column name, their values strings.
+fn object(table: Table) -> Json {
+    let returned = table.rows.len() as u64;
+    let row = |row: Vec<Option<String>>| -> Json {
+        let names = table.columns.iter().map(|(name, _)| name.clone());
+        let cells = row.into_iter().map(|cell| cell.map_or(Json::Null, Json::String));
+        Json::Object(names.zip(cells).collect::<Map<_, _>>())
+    };
+    let data: Vec<Json> = table.rows.into_iter().map(row).collect();
+    json!({ "meta": meta(&table.columns), "data": data, "statistics": statistics(returned) })
+}
+
+fn reply(status: u16, body: Vec<u8>) -> SqlReply {
+    let id = ("X-StarRocks-Query-Id".to_owned(), function::uuid_text());
+    SqlReply { status, content_type: "application/x-ndjson; charset=utf-8", headers: vec![id], body }
+}
+
+fn failed(status: u16, message: &str) -> SqlReply {
+    let body = json!({ "status": "FAILED", "code": "1", "msg": message, "message": message });
+    SqlReply {
+        status,
+        content_type: "application/json; charset=utf-8",
+        headers: Vec::new(),
+        body: body.to_string().into_bytes(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().expect("a directory can be made");
+        let store = Store::open(dir.path(), None).expect("the store opens");
+        let mut session = Session::new("root", 1);
+        for sql in [
+            "CREATE DATABASE d",
+            "CREATE TABLE d.t (a INT, b DECIMAL(10,2), c VARCHAR(9), e BOOLEAN, f ARRAY<INT>)",
+            "INSERT INTO d.t VALUES (1, 1.50, 'x', true, [1,2]), (2, NULL, NULL, false, NULL)",
+        ] {
+            session.execute(&store, sql).expect(sql);
+        }
+        (dir, store)
+    }
+
+    fn ask(store: &Store, database: Option<&str>, body: &str) -> (u16, String) {
+        let reply = respond(store, database, body.as_bytes());
+        (reply.status, String::from_utf8(reply.body).expect("answers are UTF-8"))
+    }
+
+    #[test]
+    fn a_select_is_lines_from_connection_to_statistics() {
+        let (_dir, store) = store();
+        let (status, body) = ask(&store, Some("d"), r#"{"query": "SELECT a, b, c, e, f FROM t ORDER BY a;"}"#);
+        let lines: Vec<&str> = body.lines().collect();
+        assert_eq!(status, 200);
+        assert!(lines[0].starts_with(r#"{"connectionId":"#));
+        assert!(lines[1].starts_with(r#"{"meta":[{"name":"a","type":"int"},{"name":"b","type":"decimal(10,2)"}"#));
+        assert_eq!(lines[2], r#"{"data":[1,"1.50","x",true,[1,2]]}"#);
+        assert_eq!(lines[3], r#"{"data":[2,null,null,false,null]}"#);
+        assert_eq!(lines[4], r#"{"statistics":{"scanRows":0,"scanBytes":0,"returnRows":2}}"#);
+        let raw =
+            r#"{"query": "SELECT @@sql_mode", "sessionVariables": {"sql_mode": "it's"}, "onlyOutputResultRaw": true}"#;
+        let (_, body) = ask(&store, None, raw);
+        assert_eq!(body.lines().nth(1), Some(r#"{"data":["it's"]}"#), "{body}");
+        assert_eq!(body.lines().count(), 2);
+    }
+
+    #[test]
+    fn show_is_one_object() {
+        let (_dir, store) = store();
+        let (status, body) = ask(&store, Some("d"), r#"{"query": "SHOW TABLES"}"#);
+        assert_eq!(status, 200);
+        let expected = r#"{"meta":[{"name":"Tables_in_d","type":"varchar(65533)"}],"data":[{"Tables_in_d":"t"}],"statistics":{"scanRows":0,"scanBytes":0,"returnRows":1}}"#;
+        assert_eq!(body, expected);
+        assert!(ask(&store, None, r#"{"query": "EXPLAIN SELECT 1"}"#).1.starts_with(r#"{"explain":"PLAN FRAGMENT 0"#));
+        assert_eq!(ask(&store, None, r#"{"query": "KILL 7"}"#), (200, String::new()));
+    }
+
+    #[test]
+    fn what_the_api_does_not_take_is_refused() {
+        let (_dir, store) = store();
+        for (database, body, status, words) in [
+            (None, "{", 400, "malformed json"),
+            (None, "{}", 400, "query can not be empty"),
+            (None, r#"{"query": " "}"#, 400, "query can not be empty"),
+            (None, r#"{"query": "SELECT 1; SELECT 2"}"#, 400, "only support execute one statement"),
+            (None, r#"{"query": "INSERT INTO d.t VALUES (1)"}"#, 400, "only support SELECT"),
+            (None, r#"{"query": "CREATE DATABASE e"}"#, 400, "only support SELECT"),
+            (Some("nope"), r#"{"query": "SELECT 1"}"#, 403, "set catalog or db failed"),
+            (None, r#"{"query": "SELECT FROM"}"#, 500, "syntax error"),
+            (None, r#"{"query": "SELECT x FROM d.t"}"#, 500, "cannot be resolved"),
+        ] {
+            let (answered, text) = ask(&store, database, body);
+            let json: Json = serde_json::from_str(&text).expect("refusals are JSON");
+            assert_eq!((answered, &json["status"]), (status, &Json::from("FAILED")), "{body}: {text}");
+            assert!(text.contains(words), "{body}: {text}");
+        }
+    }
+}

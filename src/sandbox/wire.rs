@@ -1,0 +1,248 @@
+//! The headers of a Stream Load, read and checked: what a request asks for.
+//!
+//! The sandbox's own reading of the protocol; nothing here is shared with the loader that it is to be tested against.
+//! A header that the protocol does not know is passed over, as on the server. What the sandbox cannot do (partial
+//! updates, partitions, merge commit) is refused rather than ignored.
+
+use std::time::Duration;
+
+use hyper::header::{CONTENT_LENGTH, HeaderMap};
+
+use super::columns::{self, Mapping};
+use super::csv::Dialect;
+use super::decompress::Codec;
+use super::json::Layout;
+use super::json_path::Path;
+
+/// How long a load may take when it does not say.
+const TIMEOUT_DEFAULT: Duration = Duration::from_mins(10);
+const TIMEOUT_SECONDS_MAX: u64 = 259_200;
+const SEPARATOR_BYTES_MAX: usize = 50;
+const JSON_BYTES_MAX: u64 = 100 * 1024 * 1024;
+const BODY_BYTES_MAX: u64 = 102_400 * 1024 * 1024;
+
+/// A load, as its headers describe it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct LoadRequest {
+    /// The client's label; without one the server makes one up.
+    pub(super) label: Option<String>,
+    pub(super) format: Format,
+    /// How the body is compressed.
+    pub(super) codec: Option<Codec>,
+    /// What the fields of a row are; none means the table's columns in their order.
+    pub(super) columns: Option<Vec<Mapping>>,
+    /// Which rows are wanted, in StarRocks' SQL.
+    pub(super) predicate: Option<String>,
+    pub(super) max_filter_ratio: f64,
+    pub(super) strict: bool,
+    pub(super) timeout: Duration,
+    /// The announced length of the body; none when it comes in pieces.
+    pub(super) content_length: Option<u64>,
+}
+
+/// The body's format.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Format {
+    Csv(Dialect),
+    Json(Layout),
+}
+
+impl LoadRequest {
+    /// Reads the headers. The error is the message of the reply.
+    pub(super) fn parse(headers: &HeaderMap) -> Result<Self, String> {
+        let headers = Headers(headers);
+        let content_length = headers.number(CONTENT_LENGTH.as_str())?;
+        if let Some(length) = content_length.filter(|length| *length > BODY_BYTES_MAX) {
+            return Err(format!("body size {length} exceed limit: {BODY_BYTES_MAX}, streaming_load_max_mb"));
+        }
+        headers.refuse_what_is_not_offered()?;
+        let (format, codec) = headers.format(content_length)?;
+        Ok(Self {
+            label: headers.text("label")?.map(str::to_owned),
+            format,
+            codec,
+            columns: headers.text("columns")?.map(columns::parse).transpose()?,
+            predicate: headers.text("where")?.map(str::to_owned),
+            max_filter_ratio: headers.ratio("max_filter_ratio")?,
+            strict: headers.boolean("strict_mode")?,
+            timeout: headers.timeout()?,
+            content_length,
+        })
+    }
+}
+
+/// Typed access to headers.
+struct Headers<'a>(&'a HeaderMap);
+
+impl Headers<'_> {
+    /// A header's text; an empty one counts as not given.
+    fn text(&self, name: &str) -> Result<Option<&str>, String> {
+        let Some(value) = self.0.get(name) else { return Ok(None) };
+        let text =
+            std::str::from_utf8(value.as_bytes()).map_err(|_| format!("Invalid {name} format. Must be UTF-8"))?;
+        Ok(Some(text.trim()).filter(|text| !text.is_empty()))
+    }
+
+    fn number(&self, name: &str) -> Result<Option<u64>, String> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        text.parse().map(Some).map_err(|_| format!("Invalid {name} format. Must be a number: {text}"))
+    }
+
+    /// A boolean of the careful kind.
+    fn boolean(&self, name: &str) -> Result<bool, String> {
+        match self.text(name)? {
+            None => Ok(false),
+            Some(text) if text.eq_ignore_ascii_case("false") => Ok(false),
+            Some(text) if text.eq_ignore_ascii_case("true") => Ok(true),
+            Some(text) => Err(format!("Invalid {name} format. Must be bool type: {text}")),
+        }
+    }
+
+    /// A boolean of the careless kind: what is not `true` is false.
+    fn flag(&self, name: &str) -> Result<bool, String> {
+        Ok(self.text(name)?.is_some_and(|text| text.eq_ignore_ascii_case("true")))
+    }
+
+    fn ratio(&self, name: &str) -> Result<f64, String> {
+        let Some(text) = self.text(name)? else { return Ok(0.0) };
+        let ratio = text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+        ratio.ok_or_else(|| format!("Invalid {name} format. Must be a number from 0 to 1: {text}"))
+    }
+
+    fn timeout(&self) -> Result<Duration, String> {
+        match self.number("timeout").map_err(|_| "Invalid timeout format".to_owned())? {
+            None => Ok(TIMEOUT_DEFAULT),
+            Some(seconds @ 1..=TIMEOUT_SECONDS_MAX) => Ok(Duration::from_secs(seconds)),
+            Some(seconds) => {
+                Err(format!("Invalid timeout: {seconds}. Timeout should between 1 and {TIMEOUT_SECONDS_MAX} seconds"))
+            }
+        }
+    }
+
+    fn format(&self, length: Option<u64>) -> Result<(Format, Option<Codec>), String> {
+        let named = self.compression()?;
+        let name = self.text("format")?.unwrap_or("csv").to_ascii_lowercase();
+        if name == "json" {
+            self.check_json_size(length)?;
+            return Ok((Format::Json(self.layout()?), named));
+        }
+        // With CSV the compression headers are read, checked, and then forgotten: only the format's name counts.
+        let codec = match name.as_str() {
+            "csv" => None,
+            "gzip" => Some(Codec::Gzip),
+            "bzip2" => Some(Codec::Bzip2),
+            "lz4" => Some(Codec::Lz4Frame),
+            "deflate" => Some(Codec::Deflate),
+            "zstd" => Some(Codec::Zstd),
+            _ => return Err(format!("unknown data format, format={}", self.text("format")?.unwrap_or_default())),
+        };
+        Ok((Format::Csv(self.dialect()?), codec))
+    }
+
+    fn compression(&self) -> Result<Option<Codec>, String> {
+        let (encoding, compression) = (self.text("content-encoding")?, self.text("compression")?);
+        if encoding.is_some() && compression.is_some() {
+            return Err("Only one of http header content-encoding and compression can be set".to_owned());
+        }
+        let Some(name) = encoding.or(compression) else { return Ok(None) };
+        match name.to_ascii_uppercase().as_str() {
+            "GZIP" => Ok(Some(Codec::Gzip)),
+            "BZIP2" => Ok(Some(Codec::Bzip2)),
+            "LZ4_FRAME" => Ok(Some(Codec::Lz4Frame)),
+            "ZSTD" => Ok(Some(Codec::Zstd)),
+            "DEFLATE" => Ok(Some(Codec::Deflate)),
+            _ => Err(format!("Unsupported compression type: {name}")),
+        }
+    }
+
+    fn check_json_size(&self, length: Option<u64>) -> Result<(), String> {
+        match length {
+            Some(length) if length > JSON_BYTES_MAX && !self.flag("ignore_json_size")? => Err(format!(
+                "The size of this batch exceed the max size [{JSON_BYTES_MAX}] of json type data [{length}]. \
+                 Set ignore_json_size to skip the check"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn layout(&self) -> Result<Layout, String> {
+        let path = |text: &str| Path::parse(text).ok_or_else(|| format!("Invalid json path: {text}"));
+        let paths = match self.text("jsonpaths")? {
+            None => None,
+            Some(text) => {
+                let texts: Vec<String> =
+                    serde_json::from_str(text).map_err(|_| format!("Invalid json paths: {text}"))?;
+                Some(texts.iter().map(|text| path(text)).collect::<Result<_, _>>()?)
+            }
+        };
+        let strip_outer_array = self.flag("strip_outer_array")?;
+        Ok(Layout { strip_outer_array, root: self.text("json_root")?.map(path).transpose()?, paths })
+    }
+
+    fn dialect(&self) -> Result<Dialect, String> {
+        let byte = |name| Ok::<_, String>(self.text(name)?.map_or(0, |text| text.as_bytes()[0]));
+        let skip_header = self.text("skip_header")?.unwrap_or("0");
+        Ok(Dialect {
+            separator: self.separator("column_separator", "\t")?,
+            delimiter: self.separator("row_delimiter", "\n")?,
+            enclose: byte("enclose")?,
+            escape: byte("escape")?,
+            trim_space: self.boolean("trim_space")?,
+            skip_header: skip_header
+                .parse()
+                .map_err(|_| "Invalid csv skip_header format. Must be a non-negative number".to_owned())?,
+        })
+    }
+
+    fn separator(&self, name: &str, default: &str) -> Result<Vec<u8>, String> {
+        let bytes = unescape(self.text(name)?.unwrap_or(default)).ok_or_else(|| format!("Invalid {name}: bad hex"))?;
+        if bytes.is_empty() || bytes.len() > SEPARATOR_BYTES_MAX {
+            return Err(format!("Invalid {name}: must be 1 to {SEPARATOR_BYTES_MAX} bytes"));
+        }
+        Ok(bytes)
+    }
+
+    fn refuse_what_is_not_offered(&self) -> Result<(), String> {
+        if self.boolean("partial_update")? {
+            return Err("Only primary key table support partial update".to_owned());
+        }
+        if self.text("partitions")?.is_some() && self.text("temporary_partitions")?.is_some() {
+            return Err("Can't specify both partitions and temporary partitions".to_owned());
+        }
+        for name in ["merge_condition", "partitions", "temporary_partitions"] {
+            if self.text(name)?.is_some() {
+                return Err(format!("the sandbox does not support the header {name}"));
+            }
+        }
+        for name in ["negative", "enable_merge_commit"] {
+            if self.flag(name)? {
+                return Err(format!("the sandbox does not support the header {name}"));
+            }
+        }
+        match self.text("envelope")? {
+            Some(name) if !name.eq_ignore_ascii_case("none") => {
+                Err(format!("the sandbox does not support the envelope {name}"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Takes the escapes out of a separator: a text that begins with `\x` or `0x` is the hex of bytes, each of which
+/// becomes a character of its own, as on the server; elsewhere `\t` and `\n` are meant.
+fn unescape(text: &str) -> Option<Vec<u8>> {
+    let hex = ["\\x", "\\X", "0x", "0X"].iter().find_map(|prefix| text.strip_prefix(prefix));
+    let Some(hex) = hex else {
+        return Some(text.replace("\\t", "\t").replace("\\n", "\n").into_bytes());
+    };
+    if hex.is_empty() || hex.len() % 2 != 0 || !hex.is_ascii() {
+        return None;
+    }
+    let pairs = (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16));
+    let text: String = pairs.map(|byte| byte.map(char::from)).collect::<Result<_, _>>().ok()?;
+    Some(text.into_bytes())
+}
+
+#[cfg(test)]
+#[path = "wire_tests.rs"]
+mod tests;
