@@ -14,3 +14,6 @@ pub mod reader;
 pub mod sandbox;
 pub mod source;
 pub mod target;
+pub mod dispatcher;
+pub mod pipeline;
+pub mod planner;

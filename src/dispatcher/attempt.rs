@@ -1,0 +1,278 @@
+//! One delivery from its journal entry to its settled outcome.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::retry::Decision;
+use super::{Delivered, Delivery, Dispatcher, Error};
+use crate::failure::{Code, Failure};
+use crate::journal::{LoadEntry, Settled};
+use crate::model::LoadState;
+use crate::target::{self, LabelState, Loaded};
+use crate::telemetry::Progress;
+
+/// After a cancel, a label is asked about this often before it is left to the next run. The server rolls a load back as
+/// soon as it notices the lost connection.
+const ASKS_AFTER_CANCEL: u32 = 10;
+
+/// The wait between two of them.
+const ASK_AFTER_CANCEL_EVERY: Duration = Duration::from_millis(200);
+
+/// Delivers one chunk; the account says how it stands even when it failed.
+pub(super) async fn deliver(
+    dispatcher: Dispatcher,
+    delivery: Delivery,
+    cancel: watch::Receiver<bool>,
+) -> (Delivered, Option<Error>) {
+    let mut run = Run { delivered: account(&delivery), dispatcher, delivery, cancel };
+    let failure = match run.known() {
+        Ok(true) => None,
+        Ok(false) => run.send_until_settled().await.err(),
+        Err(error) => Some(error),
+    };
+    (run.delivered, failure)
+}
+
+/// Ends when the job is cancelled, and never otherwise.
+pub async fn cancelled(cancel: &mut watch::Receiver<bool>) {
+    if cancel.wait_for(|cancelled| *cancelled).await.is_err() {
+        // Whoever could cancel is gone.
+        std::future::pending::<()>().await;
+    }
+}
+
+fn account(delivery: &Delivery) -> Delivered {
+    let chunk = &delivery.chunk;
+    Delivered {
+        label: delivery.label.clone(),
+        state: LoadState::Sending,
+        transaction_id: None,
+        rows: chunk.rows,
+        rows_loaded: 0,
+        rows_unselected: 0,
+        bytes: chunk.body_bytes,
+        attempts: 0,
+        input: chunk.input,
+        from: chunk.from,
+        to: chunk.to,
+    }
+}
+
+struct Run {
+    dispatcher: Dispatcher,
+    delivery: Delivery,
+    cancel: watch::Receiver<bool>,
+    delivered: Delivered,
+}
+
+/// What asking for a label's state came to.
+enum Answer {
+    /// The load is applied.
+    Applied { visible: bool },
+    /// Nothing is applied, and the label may be sent.
+    Free,
+}
+
+impl Run {
+    /// Whether an earlier try of this run settled the label; then there is nothing to send.
+    fn known(&mut self) -> Result<bool, Error> {
+        let Some(known) = &self.delivery.known else { return Ok(false) };
+        let chunk = &self.delivery.chunk;
+        if known.digest != chunk.digest || known.rows != chunk.rows {
+            let label = self.delivery.label.clone();
+            return Err(Error::OtherRows { label, before: known.rows, now: chunk.rows });
+        }
+        if known.state == LoadState::Disagreed {
+            return Err(Error::Disagreed { label: self.delivery.label.clone() });
+        }
+        if !matches!(known.state, LoadState::Visible | LoadState::Committed) {
+            return Ok(false);
+        }
+        self.delivered.state = known.state;
+        self.delivered.transaction_id = known.transaction_id;
+        self.delivered.rows_loaded = known.rows_loaded;
+        self.delivered.rows_unselected = known.rows_unselected;
+        Ok(true)
+    }
+
+    async fn send_until_settled(&mut self) -> Result<(), Error> {
+        let started = self.dispatcher.clock.instant();
+        // A label that an earlier try left open is asked about before anything is sent again.
+        let mut ask_first = self.delivery.known.as_ref().is_some_and(|known| known.state != LoadState::Aborted);
+        let entry = self.entry();
+        self.dispatcher.journal.sending(&self.dispatcher.job, self.dispatcher.run, &self.delivery.label, &entry)?;
+        loop {
+            if ask_first && let Answer::Applied { visible } = self.resolve(None).await? {
+                return self.settle(&Loaded::before(visible));
+            }
+            let error = match self.attempt().await? {
+                Ok(loaded) => return self.settle(&loaded),
+                Err(error) => error,
+            };
+            Progress::add(&self.dispatcher.progress.attempts_failed, 1);
+            tracing::warn!(
+                label = %self.delivery.label,
+                attempt = self.delivered.attempts,
+                code = %error.code(),
+                "{}", chain(&error)
+            );
+            match self.dispatcher.policy.decide(error.disposition(), self.delivered.attempts, draw()) {
+                Decision::SendAgain(wait) => {
+                    self.pause(wait).await?;
+                    ask_first = false;
+                }
+                Decision::Ask => match self.resolve(Some(error)).await? {
+                    Answer::Applied { visible } => return self.settle(&Loaded::before(visible)),
+                    Answer::Free => ask_first = false,
+                },
+                Decision::GiveUp => return self.give_up(error, self.dispatcher.clock.instant() - started),
+            }
+        }
+    }
+
+    /// Sends once. The outer error is a cancel.
+    async fn attempt(&mut self) -> Result<Result<Loaded, target::Error>, Error> {
+        let chunk = &self.delivery.chunk;
+        let sending = async {
+            self.dispatcher.pace.request().await;
+            self.dispatcher.pace.send(chunk.body_bytes).await;
+            self.dispatcher.target.load(&self.delivery.label, chunk, &self.delivery.settings).await
+        };
+        self.delivered.attempts += 1;
+        let result = tokio::select! {
+            result = sending => Some(result),
+            () = cancelled(&mut self.cancel) => None,
+        };
+        if matches!(result, Some(Ok(_))) {
+            Progress::add(&self.dispatcher.progress.bytes_sent, chunk.body_bytes);
+        }
+        match result {
+            Some(result) => Ok(result),
+            None => Err(self.settle_after_cancel().await),
+        }
+    }
+
+    /// Asks for the label's state until it says what to do.
+    async fn resolve(&mut self, mut cause: Option<target::Error>) -> Result<Answer, Error> {
+        let deadline = self.dispatcher.clock.instant() + self.dispatcher.policy.settle_max;
+        for ask in 1_u32.. {
+            let why = match self.dispatcher.target.label_state(&self.delivery.label).await {
+                Ok(LabelState::Visible) => return Ok(Answer::Applied { visible: true }),
+                Ok(LabelState::Committed) => return Ok(Answer::Applied { visible: false }),
+                // A label that the server does not know was never begun, or is forgotten. Sending it again is the one
+                // way to find out that cannot double a row while the server remembers it.
+                Ok(LabelState::Aborted | LabelState::Unknown) if self.may_send_again() => return Ok(Answer::Free),
+                Ok(LabelState::Aborted | LabelState::Unknown) => {
+                    let attempts = self.delivered.attempts;
+                    let why = format!("{attempts} attempts ended without an answer");
+                    return Err(self.in_doubt(why, cause.take()));
+                }
+                Ok(LabelState::Prepared) => "it is prepared by somebody's two-phase commit".to_owned(),
+                Ok(LabelState::Prepare) => "its transaction is still open at the server".to_owned(),
+                Err(error) => format!("asking for its state failed: {}", chain(&error)),
+            };
+            if self.dispatcher.clock.instant() >= deadline {
+                return Err(self.in_doubt(why, cause.take()));
+            }
+            self.pause(self.dispatcher.policy.backoff(ask)).await?;
+        }
+        unreachable!("the deadline ends the loop")
+    }
+
+    fn may_send_again(&self) -> bool {
+        self.delivered.attempts < self.dispatcher.policy.attempts_max
+    }
+
+    fn in_doubt(&mut self, why: String, source: Option<target::Error>) -> Error {
+        self.delivered.state = LoadState::InDoubt;
+        match self.record() {
+            Ok(()) => Error::InDoubt { label: self.delivery.label.clone(), why, source },
+            Err(error) => error,
+        }
+    }
+
+    fn give_up(&mut self, source: target::Error, elapsed: Duration) -> Result<(), Error> {
+        let disagreed = source.code() == Code::CountsDisagree;
+        self.delivered.state = if disagreed { LoadState::Disagreed } else { LoadState::Aborted };
+        self.record()?;
+        Err(Error::Failed { label: self.delivery.label.clone(), attempts: self.delivered.attempts, elapsed, source })
+    }
+
+    fn settle(&mut self, loaded: &Loaded) -> Result<(), Error> {
+        let delivered = &mut self.delivered;
+        delivered.state = if loaded.visible { LoadState::Visible } else { LoadState::Committed };
+        delivered.transaction_id = loaded.transaction_id;
+        delivered.rows_unselected = loaded.rows_unselected.unwrap_or(0);
+        // Where only the label's state is known, the label itself vouches for the rows (LABEL-1).
+        delivered.rows_loaded = loaded.rows_loaded.unwrap_or(delivered.rows - delivered.rows_unselected);
+        self.record()
+    }
+
+    fn record(&self) -> Result<(), Error> {
+        let settled = Settled {
+            state: self.delivered.state,
+            transaction_id: self.delivered.transaction_id,
+            rows_loaded: self.delivered.rows_loaded,
+            rows_unselected: self.delivered.rows_unselected,
+        };
+        let dispatcher = &self.dispatcher;
+        Ok(dispatcher.journal.settled(&dispatcher.job, dispatcher.run, &self.delivery.label, &settled)?)
+    }
+
+    /// Waits, or ends at once when the job is cancelled.
+    async fn pause(&mut self, wait: Duration) -> Result<(), Error> {
+        tokio::select! {
+            () = self.dispatcher.clock.sleep(wait) => Ok(()),
+            () = cancelled(&mut self.cancel) => Err(self.settle_after_cancel().await),
+        }
+    }
+
+    /// After the connection was dropped: learns how the label stands, if the server says so soon.
+    async fn settle_after_cancel(&mut self) -> Error {
+        for _ in 0..ASKS_AFTER_CANCEL {
+            let state = self.dispatcher.target.label_state(&self.delivery.label).await;
+            match state {
+                Ok(LabelState::Visible | LabelState::Committed) => {
+                    let visible = matches!(state, Ok(LabelState::Visible));
+                    return self.settle(&Loaded::before(visible)).err().unwrap_or(Error::Cancelled);
+                }
+                Ok(LabelState::Aborted | LabelState::Unknown) => {
+                    self.delivered.state = LoadState::Aborted;
+                    return self.record().err().unwrap_or(Error::Cancelled);
+                }
+                Ok(LabelState::Prepare | LabelState::Prepared) | Err(_) => {}
+            }
+            self.dispatcher.clock.sleep(ASK_AFTER_CANCEL_EVERY).await;
+        }
+        // The journal still says `sending`: the next run asks again before it sends.
+        Error::Cancelled
+    }
+
+    fn entry(&self) -> LoadEntry {
+        let chunk = &self.delivery.chunk;
+        LoadEntry {
+            rows: chunk.rows,
+            bytes: chunk.body_bytes,
+            digest: chunk.digest,
+            state: LoadState::Sending,
+            transaction_id: None,
+            rows_loaded: 0,
+            rows_unselected: 0,
+        }
+    }
+}
+
+/// A random number from 0 to 1; the seed of every hash map is one.
+fn draw() -> f64 {
+    let bits = RandomState::new().build_hasher().finish() >> 11;
+    #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
+    let draw = bits as f64 / (1_u64 << 53) as f64;
+    draw
+}
+
+/// An error and everything below it on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

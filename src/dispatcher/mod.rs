@@ -1,0 +1,259 @@
+//! Delivers chunks: each one under its label, until its outcome is known.
+//!
+//! ```text
+//!  Delivery ─▶ journal: sending ─▶ attempt ─┬─ committed ──────────────▶ journal: settled
+//!                                  ▲        ├─ nothing applied ─ back off ─┐
+//!                                  │        └─ unknown ─ ask the label ────┤ aborted, never begun
+//!                                  └───────────────────────────────────────┘
+//! ```
+//!
+//! A label is sent again only when nothing was applied or the server itself decides by the label; an unknown outcome is
+//! settled by asking for the label's state, never by a new label. What cannot be settled is *in doubt*, and stops the job.
+//! After the first failure that no attempt can help, no further chunk is begun; those under way are brought to an end.
+//! A cancel drops the connections of what is under way and then asks once more how each label stands.
+
+mod attempt;
+mod retry;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinError, JoinSet};
+
+use crate::clock::Clock;
+use crate::failure::{Code, Failure};
+use crate::governor::{Pace, Permit};
+use crate::journal::{self, Journal, LoadEntry};
+use crate::model::{Chunk, JobId, Label, LoadState, Origin};
+use crate::target::{self, LoadSettings, Target};
+use crate::telemetry::Progress;
+
+pub use attempt::cancelled;
+pub use retry::Policy;
+
+/// A chunk to deliver.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The label it goes under.
+    pub label: Label,
+    /// The bytes.
+    pub chunk: Chunk,
+    /// How they are to be read.
+    pub settings: Arc<LoadSettings>,
+    /// What an earlier try of this run wrote down about the label.
+    pub known: Option<LoadEntry>,
+    /// Their room in the budget, given back when the load is settled.
+    pub permit: Permit,
+}
+
+/// What became of a delivery.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivered {
+    /// The label.
+    pub label: Label,
+    /// How it stands.
+    pub state: LoadState,
+    /// The server's transaction, where it said so.
+    pub transaction_id: Option<i64>,
+    /// Rows sent.
+    pub rows: u64,
+    /// Rows that the table has because of it.
+    pub rows_loaded: u64,
+    /// Rows that the filter left out.
+    pub rows_unselected: u64,
+    /// Bytes of the body.
+    pub bytes: u64,
+    /// Tries it took; 0 when an earlier run had settled it.
+    pub attempts: u32,
+    /// Index of the input.
+    pub input: usize,
+    /// The place of the first row.
+    pub from: Origin,
+    /// The place of the last row.
+    pub to: Origin,
+}
+
+/// Why a delivery failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No attempt succeeded, and nothing of the load was applied.
+    #[error("load {label} failed after {attempts} {}, {:.1} s", if *attempts == 1 { "attempt" } else { "attempts" }, elapsed.as_secs_f64())]
+    Failed {
+        /// The label.
+        label: Label,
+        /// How often it was tried.
+        attempts: u32,
+        /// How long it took.
+        elapsed: Duration,
+        /// The last attempt's failure.
+        source: target::Error,
+    },
+    /// It cannot be told whether the load was applied.
+    #[error("it is not known whether load {label} was applied: {why}")]
+    InDoubt {
+        /// The label.
+        label: Label,
+        /// What is known.
+        why: String,
+        /// What left it open, where there is a failure to name.
+        source: Option<target::Error>,
+    },
+    /// An earlier try of this run sent other rows under this label.
+    #[error("label {label} stood for other rows before: {before} rows then, {now} now")]
+    OtherRows {
+        /// The label.
+        label: Label,
+        /// Rows then.
+        before: u64,
+        /// Rows now.
+        now: u64,
+    },
+    /// An earlier try of this run sent it, and the server counted other rows.
+    #[error("load {label} is in the table with other counts than were sent")]
+    Disagreed {
+        /// The label.
+        label: Label,
+    },
+    /// The job was cancelled.
+    #[error("the job was cancelled")]
+    Cancelled,
+    /// The journal failed.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+    /// A task died; this is a mistake in this program.
+    #[error("a delivery broke off")]
+    Broken(#[from] JoinError),
+}
+
+impl Failure for Error {
+    fn code(&self) -> Code {
+        match self {
+            Self::Failed { source, .. } => source.code(),
+            Self::InDoubt { .. } => Code::InDoubt,
+            Self::Disagreed { .. } => Code::CountsDisagree,
+            Self::OtherRows { .. } | Self::Broken(_) => Code::JournalUnusable,
+            Self::Cancelled => Code::Interrupted,
+            Self::Journal(error) => error.code(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Failed { source, .. } => source.hint(),
+            Self::InDoubt { label, .. } => Some(format!(
+                "run the same import again: it asks the server about {label} before anything is sent; or ask yourself: \
+                 GET /api/DATABASE/get_load_state?label={label}"
+            )),
+            Self::OtherRows { .. } => Some(
+                "the input has changed since the interrupted run; restore it, or say --again to load everything anew"
+                    .to_owned(),
+            ),
+            Self::Disagreed { label } => Some(format!(
+                "compare the table with the input for the rows of {label}; when that is settled, --again loads anew"
+            )),
+            Self::Cancelled => Some("run the same command again to go on".to_owned()),
+            Self::Journal(error) => error.hint(),
+            Self::Broken(_) => Some("run the same command again; please report this as a bug".to_owned()),
+        }
+    }
+}
+
+/// What a dispatcher works with.
+#[derive(Clone)]
+pub struct Dispatcher {
+    /// The job that the loads belong to.
+    pub job: JobId,
+    /// Its run.
+    pub run: u32,
+    /// Where the loads go.
+    pub target: Arc<dyn Target>,
+    /// Where they are written down first.
+    pub journal: Arc<Journal>,
+    /// How fast.
+    pub pace: Pace,
+    /// How often and how long.
+    pub policy: Policy,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where the counts go.
+    pub progress: Arc<Progress>,
+    /// Loads under way at one time.
+    pub parallel: usize,
+}
+
+/// How a dispatcher ended.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Every load that was begun, in the order they were settled.
+    pub delivered: Vec<Delivered>,
+    /// The first failure.
+    pub failure: Option<Error>,
+}
+
+impl Dispatcher {
+    /// Delivers what comes through the queue until it is closed, a load fails, or the job is halted or cancelled.
+    ///
+    /// After a halt no further load is begun, and those under way are brought to an end; after a cancel they are cut off.
+    pub async fn run(
+        self,
+        mut deliveries: mpsc::Receiver<Delivery>,
+        halt: watch::Receiver<bool>,
+        mut cancel: watch::Receiver<bool>,
+    ) -> Outcome {
+        let mut outcome = Outcome::default();
+        let mut under_way = JoinSet::new();
+        let mut drained = false;
+        loop {
+            let open = !drained && outcome.failure.is_none() && !*cancel.borrow() && !*halt.borrow();
+            if !open {
+                // Closing the queue is what stops the pipelines: their next chunk is refused.
+                deliveries.close();
+            }
+            tokio::select! {
+                // Each of these loses nothing when another one is first.
+                delivery = deliveries.recv(), if open && under_way.len() < self.parallel => match delivery {
+                    // The halt may have been said while this one waited in the queue.
+                    Some(delivery) if !*halt.borrow() => self.begin(&mut under_way, delivery, &cancel),
+                    Some(_) => {}
+                    None => drained = true,
+                },
+                Some(ended) = under_way.join_next() => self.end(&mut outcome, ended),
+                () = attempt::cancelled(&mut cancel), if open => {}
+                else => break,
+            }
+        }
+        if !drained && outcome.failure.is_none() && *cancel.borrow() {
+            outcome.failure = Some(Error::Cancelled);
+        }
+        outcome
+    }
+
+    fn begin(
+        &self,
+        under_way: &mut JoinSet<(Delivered, Option<Error>)>,
+        delivery: Delivery,
+        cancel: &watch::Receiver<bool>,
+    ) {
+        self.progress.loads_in_flight.fetch_add(1, Ordering::Relaxed);
+        under_way.spawn(attempt::deliver(self.clone(), delivery, cancel.clone()));
+    }
+
+    fn end(&self, outcome: &mut Outcome, ended: Result<(Delivered, Option<Error>), JoinError>) {
+        self.progress.loads_in_flight.fetch_sub(1, Ordering::Relaxed);
+        match ended {
+            Ok((delivered, failure)) => {
+                Progress::add(&self.progress.rows_loaded, delivered.rows_loaded);
+                Progress::add(&self.progress.loads_settled, u64::from(failure.is_none()));
+                outcome.delivered.push(delivered);
+                outcome.failure = outcome.failure.take().or(failure);
+            }
+            Err(error) => outcome.failure = outcome.failure.take().or(Some(error.into())),
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! The dispatcher against a target that answers as scripted, on a clock that waits for nothing.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tempfile::TempDir;
+
+use super::*;
+use crate::clock::HandClock;
+use crate::failure::Disposition;
+use crate::governor::Budget;
+use crate::journal::Begun;
+use crate::model::{Codec, Column, Table, WireFormat};
+use crate::target::{LabelState, Loaded};
+
+/// What the target does when a load arrives.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Succeed,
+    /// Nothing was applied.
+    Busy,
+    /// The answer is lost.
+    Lose,
+    Refuse,
+    /// No answer ever comes.
+    Hang,
+}
+
+#[derive(Default)]
+struct Script {
+    loads: Mutex<VecDeque<Step>>,
+    states: Mutex<VecDeque<LabelState>>,
+    sent: Mutex<Vec<String>>,
+    asked: Mutex<u32>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn failure(disposition: Disposition) -> target::Error {
+    let message = "as scripted".to_owned();
+    let error = match disposition {
+        Disposition::Retry { .. } => target::Error::Busy { after: None, message },
+        Disposition::Resolve => target::Error::Unconfirmed { address: "be1".into(), reason: message },
+        Disposition::Reject | Disposition::Abort => target::Error::Refused { message },
+    };
+    assert_eq!(error.disposition(), disposition);
+    error
+}
+
+#[async_trait]
+impl Target for Script {
+    fn address(&self) -> String {
+        "script".into()
+    }
+
+    async fn table(&self) -> Result<Table, target::Error> {
+        unreachable!("the dispatcher never asks for the table")
+    }
+
+    async fn create_table(&self, _: &[Column]) -> Result<(), target::Error> {
+        unreachable!("the dispatcher never creates a table")
+    }
+
+    async fn load(&self, label: &Label, chunk: &Chunk, _: &LoadSettings) -> Result<Loaded, target::Error> {
+        lock(&self.sent).push(label.to_string());
+        let step = lock(&self.loads).pop_front().expect("the script has a step for every load");
+        match step {
+            Step::Succeed => {
+                let mut loaded = Loaded::before(true);
+                loaded.transaction_id = Some(7);
+                loaded.rows_loaded = Some(chunk.rows);
+                Ok(loaded)
+            }
+            Step::Busy => Err(failure(Disposition::Retry { after: None })),
+            Step::Lose => Err(failure(Disposition::Resolve)),
+            Step::Refuse => Err(failure(Disposition::Abort)),
+            Step::Hang => std::future::pending().await,
+        }
+    }
+
+    async fn label_state(&self, _: &Label) -> Result<LabelState, target::Error> {
+        *lock(&self.asked) += 1;
+        let mut states = lock(&self.states);
+        // The last state stays.
+        let state = if states.len() > 1 { states.pop_front() } else { states.front().copied() };
+        Ok(state.expect("the script has a state"))
+    }
+}
+
+struct World {
+    script: Arc<Script>,
+    journal: Arc<Journal>,
+    clock: HandClock,
+    budget: Budget,
+    cancel: watch::Sender<bool>,
+    halt: watch::Sender<bool>,
+    _folder: TempDir,
+}
+
+impl World {
+    fn new(loads: &[Step], states: &[LabelState]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Arc::new(Journal::open(folder.path()).unwrap());
+        let begun = journal.begin(&job(), "f", false, std::time::SystemTime::UNIX_EPOCH).unwrap();
+        assert!(matches!(begun, Begun::New { run: 0 }));
+        let script = Script {
+            loads: Mutex::new(loads.to_vec().into()),
+            states: Mutex::new(states.to_vec().into()),
+            ..Script::default()
+        };
+        Self {
+            script: Arc::new(script),
+            journal,
+            clock: HandClock::default(),
+            budget: Budget::new(1000),
+            cancel: watch::channel(false).0,
+            halt: watch::channel(false).0,
+            _folder: folder,
+        }
+    }
+
+    fn dispatcher(&self, parallel: usize) -> Dispatcher {
+        Dispatcher {
+            job: job(),
+            run: 0,
+            target: Arc::<Script>::clone(&self.script),
+            journal: Arc::clone(&self.journal),
+            pace: Pace::default(),
+            policy: Policy::default(),
+            clock: Arc::new(self.clock.clone()),
+            progress: Arc::new(Progress::default()),
+            parallel,
+        }
+    }
+
+    fn delivery(&self, number: u64) -> Delivery {
+        let place = Origin { line: number, byte: number };
+        let chunk = Chunk {
+            body: vec![Bytes::from_static(b"row\n")],
+            body_bytes: 4,
+            text_bytes: 4,
+            rows: 1,
+            digest: number,
+            format: WireFormat::Csv,
+            codec: Codec::None,
+            input: 0,
+            from: place,
+            to: place,
+        };
+        let label = format!("label-{number}").parse().unwrap();
+        Delivery { label, chunk, settings: Arc::default(), known: None, permit: self.budget.take(4).unwrap() }
+    }
+
+    /// Delivers these, one at a time.
+    async fn deliver(&self, deliveries: Vec<Delivery>) -> Outcome {
+        let (sender, receiver) = mpsc::channel(16);
+        for delivery in deliveries {
+            sender.send(delivery).await.unwrap();
+        }
+        drop(sender);
+        self.dispatcher(1).run(receiver, self.halt.subscribe(), self.cancel.subscribe()).await
+    }
+
+    async fn deliver_one(&self) -> Outcome {
+        self.deliver(vec![self.delivery(1)]).await
+    }
+
+    fn sent(&self) -> Vec<String> {
+        lock(&self.script.sent).clone()
+    }
+
+    /// How the journal has a label.
+    fn journalled(&self, label: &str) -> LoadState {
+        match self.journal.begin(&job(), "f", false, std::time::SystemTime::UNIX_EPOCH).unwrap() {
+            Begun::Resumed { loads, .. } => loads[label].state,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn job() -> JobId {
+    "nightly".parse().unwrap()
+}
+
+#[tokio::test]
+async fn what_was_not_applied_is_sent_again_under_the_same_label() {
+    let world = World::new(&[Step::Busy, Step::Busy, Step::Succeed], &[]);
+    let outcome = world.deliver_one().await;
+    assert!(outcome.failure.is_none(), "{outcome:?}");
+    assert_eq!(world.sent(), ["label-1", "label-1", "label-1"]);
+    assert_eq!((outcome.delivered[0].attempts, outcome.delivered[0].rows_loaded), (3, 1));
+    assert_eq!(world.journalled("label-1"), LoadState::Visible);
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_settled_by_asking_and_not_by_sending() {
+    let world = World::new(&[Step::Lose], &[LabelState::Prepare, LabelState::Visible]);
+    let outcome = world.deliver_one().await;
+    assert!(outcome.failure.is_none(), "{outcome:?}");
+    assert_eq!(world.sent().len(), 1);
+    assert_eq!(outcome.delivered[0].rows_loaded, 1);
+}
+
+#[tokio::test]
+async fn a_lost_answer_of_an_aborted_load_is_sent_again() {
+    for state in [LabelState::Aborted, LabelState::Unknown] {
+        let world = World::new(&[Step::Lose, Step::Succeed], &[state]);
+        let outcome = world.deliver_one().await;
+        assert!(outcome.failure.is_none(), "{outcome:?}");
+        assert_eq!(world.sent(), ["label-1", "label-1"]);
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_settled_is_in_doubt_after_a_while() {
+    let world = World::new(&[Step::Lose], &[LabelState::Prepare]);
+    let outcome = world.deliver_one().await;
+    assert!(matches!(outcome.failure, Some(Error::InDoubt { .. })), "{outcome:?}");
+    assert!(world.clock.passed() >= Policy::default().settle_max);
+    assert_eq!(world.journalled("label-1"), LoadState::InDoubt);
+    assert_eq!(world.sent().len(), 1);
+}
+
+#[tokio::test]
+async fn answers_that_never_come_end_in_doubt_and_not_in_an_endless_loop() {
+    let steps = vec![Step::Lose; 100];
+    let world = World::new(&steps, &[LabelState::Unknown]);
+    let outcome = world.deliver_one().await;
+    assert!(matches!(outcome.failure, Some(Error::InDoubt { .. })), "{outcome:?}");
+    assert_eq!(world.sent().len(), Policy::default().attempts_max as usize);
+}
+
+#[tokio::test]
+async fn a_refusal_stops_the_job_and_no_further_load_is_begun() {
+    let world = World::new(&[Step::Refuse], &[]);
+    let outcome = world.deliver((1..=3).map(|number| world.delivery(number)).collect()).await;
+    assert!(matches!(outcome.failure, Some(Error::Failed { attempts: 1, .. })), "{outcome:?}");
+    assert_eq!(world.sent(), ["label-1"]);
+    assert_eq!(world.journalled("label-1"), LoadState::Aborted);
+    assert!(world.budget.take(1000).is_ok(), "every permit was given back");
+}
+
+#[tokio::test]
+async fn a_target_that_stays_busy_is_given_up_after_so_many_attempts() {
+    let steps = vec![Step::Busy; 100];
+    let world = World::new(&steps, &[]);
+    let outcome = world.deliver_one().await;
+    assert!(matches!(outcome.failure, Some(Error::Failed { attempts: 8, .. })), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_label_that_an_earlier_try_settled_is_not_sent() {
+    let world = World::new(&[], &[]);
+    let mut delivery = world.delivery(1);
+    delivery.known = Some(known(&delivery.chunk, LoadState::Visible));
+    let outcome = world.deliver(vec![delivery]).await;
+    assert!(outcome.failure.is_none() && world.sent().is_empty(), "{outcome:?}");
+    assert_eq!((outcome.delivered[0].attempts, outcome.delivered[0].rows_loaded), (0, 1));
+}
+
+#[tokio::test]
+async fn a_label_that_an_earlier_try_left_open_is_asked_about_before_it_is_sent() {
+    let world = World::new(&[], &[LabelState::Visible]);
+    let mut delivery = world.delivery(1);
+    delivery.known = Some(known(&delivery.chunk, LoadState::Sending));
+    let outcome = world.deliver(vec![delivery]).await;
+    assert!(outcome.failure.is_none() && world.sent().is_empty(), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_label_that_stood_for_other_rows_is_refused() {
+    let world = World::new(&[], &[]);
+    let mut delivery = world.delivery(1);
+    delivery.known = Some(LoadEntry { digest: 99, ..known(&delivery.chunk, LoadState::Visible) });
+    let outcome = world.deliver(vec![delivery]).await;
+    assert!(matches!(outcome.failure, Some(Error::OtherRows { .. })), "LABEL-1: {outcome:?}");
+    assert!(world.sent().is_empty());
+}
+
+#[tokio::test]
+async fn a_cancel_cuts_the_load_off_and_learns_how_it_stands() {
+    let world = World::new(&[Step::Hang], &[LabelState::Prepare, LabelState::Aborted]);
+    let (sender, receiver) = mpsc::channel(1);
+    sender.send(world.delivery(1)).await.unwrap();
+    let run = tokio::spawn(world.dispatcher(1).run(receiver, world.halt.subscribe(), world.cancel.subscribe()));
+    while world.sent().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    world.cancel.send_replace(true);
+    let outcome = run.await.unwrap();
+    assert!(matches!(outcome.failure, Some(Error::Cancelled)), "{outcome:?}");
+    assert_eq!(outcome.delivered[0].state, LoadState::Aborted);
+    assert_eq!(*lock(&world.script.asked), 2);
+}
+
+#[tokio::test]
+async fn after_a_halt_nothing_more_is_begun() {
+    let world = World::new(&[], &[]);
+    world.halt.send_replace(true);
+    let outcome = world.deliver(vec![world.delivery(1), world.delivery(2)]).await;
+    assert!(outcome.failure.is_none() && outcome.delivered.is_empty(), "{outcome:?}");
+    assert!(world.sent().is_empty());
+}
+
+fn known(chunk: &Chunk, state: LoadState) -> LoadEntry {
+    LoadEntry {
+        rows: chunk.rows,
+        bytes: chunk.body_bytes,
+        digest: chunk.digest,
+        state,
+        transaction_id: Some(7),
+        rows_loaded: chunk.rows,
+        rows_unselected: 0,
+    }
+}
