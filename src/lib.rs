@@ -17,3 +17,4 @@ pub mod target;
 pub mod dispatcher;
 pub mod pipeline;
 pub mod planner;
+pub mod loader;

@@ -1,0 +1,135 @@
+//! [`Error`]: what keeps a job from finishing.
+
+use std::path::PathBuf;
+
+use crate::dispatcher;
+use crate::failure::{Code, Failure};
+use crate::journal;
+use crate::model::{ByteCount, Reject};
+use crate::planner;
+use crate::reader;
+use crate::reader::reject::RejectsError;
+use crate::source;
+use crate::target;
+
+/// Why a job did not finish.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The inputs cannot be found or opened.
+    #[error(transparent)]
+    Source(#[from] source::Error),
+    /// An input cannot be read, or does not fit the table.
+    #[error(transparent)]
+    Reader(#[from] reader::Error),
+    /// The rejects cannot be written.
+    #[error(transparent)]
+    Rejects(#[from] RejectsError),
+    /// The target failed before anything was sent.
+    #[error(transparent)]
+    Target(#[from] target::Error),
+    /// A load failed.
+    #[error(transparent)]
+    Delivery(#[from] dispatcher::Error),
+    /// The journal failed.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+    /// The memory is too small for the loads.
+    #[error(transparent)]
+    Memory(#[from] planner::TooSmall),
+    /// More rows were rejected than allowed.
+    #[error("{}", rejected_text(*rejected, *read, limit))]
+    RejectLimit {
+        /// Rows rejected.
+        rejected: u64,
+        /// Rows read by then.
+        read: u64,
+        /// The limit, as the user gave it.
+        limit: String,
+        /// The first of them, and the input it stands in.
+        first: Option<Box<(PathBuf, Reject)>>,
+        /// Where they all are.
+        folder: PathBuf,
+    },
+    /// A column cannot travel in the wire format that was asked for.
+    #[error("the rows cannot travel as asked: {what}")]
+    Wire {
+        /// Which column, and why.
+        what: String,
+    },
+    /// A thread of the pipeline died; this is a mistake in this program.
+    #[error("reading broke off")]
+    Broken,
+}
+
+fn rejected_text(rejected: u64, read: u64, limit: &str) -> String {
+    let rows = if rejected == 1 { "row was" } else { "rows were" };
+    format!("stopped: {rejected} of {read} {rows} rejected, {limit} are allowed")
+}
+
+impl Error {
+    /// Where it happened: input, line, column, value; none where there is no such place.
+    #[must_use]
+    pub fn place(&self) -> Option<String> {
+        let Self::RejectLimit { first: Some(first), .. } = self else { return None };
+        let (path, reject) = first.as_ref();
+        let mut place = format!("{} line {}, byte {}", path.display(), reject.origin.line, reject.origin.byte);
+        if let Some(column) = &reject.column {
+            place = format!("{place}, column `{column}`");
+        }
+        if let Some(value) = &reject.value {
+            place = format!("{place}, value `{value}`");
+        }
+        Some(place)
+    }
+
+    /// Whether running the job again goes on where it stopped.
+    #[must_use]
+    pub fn is_resumable(&self) -> bool {
+        matches!(self, Self::Delivery(_))
+    }
+}
+
+impl Failure for Error {
+    fn code(&self) -> Code {
+        match self {
+            Self::Source(error) => error.code(),
+            Self::Reader(error) => error.code(),
+            Self::Rejects(error) => error.code(),
+            Self::Target(error) => error.code(),
+            Self::Delivery(error) => error.code(),
+            Self::Journal(error) => error.code(),
+            Self::Memory(_) => Code::MemoryTooSmall,
+            Self::RejectLimit { .. } => Code::RejectLimit,
+            Self::Wire { .. } => Code::TypeUnsupported,
+            Self::Broken => Code::InputUnreadable,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Source(error) => error.hint(),
+            Self::Reader(error) => error.hint(),
+            Self::Rejects(error) => error.hint(),
+            Self::Target(error) => error.hint(),
+            Self::Delivery(error) => error.hint(),
+            Self::Journal(error) => error.hint(),
+            Self::Memory(error) => Some(memory_hint(error)),
+            Self::RejectLimit { folder, .. } => Some(format!(
+                "see every rejected row and its reason in {}; correct the source, or allow some with --max-rejects",
+                folder.display()
+            )),
+            Self::Wire { .. } => Some("leave out --wire csv: JSON carries every type".to_owned()),
+            Self::Broken => Some("run the same command again; please report this as a bug".to_owned()),
+        }
+    }
+}
+
+fn memory_hint(error: &planner::TooSmall) -> String {
+    let load_size = ByteCount((error.memory.0 / 16).max(1 << 20));
+    format!("say --memory {} or more, or a smaller --load-size, such as {load_size}", mib(error.needed))
+}
+
+fn mib(bytes: ByteCount) -> String {
+    format!("{}MiB", bytes.0.div_ceil(1 << 20))
+}

@@ -1,0 +1,184 @@
+//! What a job is, whoever runs it and whenever: its name, its fingerprint, its labels.
+//!
+//! The labels of a job follow from the target, the settings that decide how rows are cut, and the inputs' contents, by
+//! nothing but arithmetic. Two people who run the same import get the same labels, and the server lets one of them load.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::time::SystemTime;
+
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::error::Error;
+use super::spec::JobSpec;
+use crate::model::{JobId, Label};
+use crate::source::{self, Input};
+
+/// The prefix of every label: it tells our loads from everybody else's.
+const LABEL_PREFIX: &str = "shipload";
+
+/// Hex digits of the fingerprint that go into names: 64 bits.
+const FINGERPRINT_DIGITS: usize = 16;
+
+/// The longest part of a table's name in a derived job name, in bytes.
+const TABLE_BYTES_MAX: usize = 48;
+
+/// A job, told apart from every other.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Identity {
+    pub(super) job: JobId,
+    pub(super) fingerprint: String,
+    /// Whether an input can be read only once, so that its content is not part of the fingerprint.
+    pub(super) stream: bool,
+    named: bool,
+}
+
+impl Identity {
+    /// Works out what a job is. `now` names a job that reads a stream and was given no name: such a job is never the
+    /// same as an earlier one.
+    pub(super) fn of(spec: &JobSpec, inputs: &[Input], address: &str, now: SystemTime) -> Result<Self, Error> {
+        let stream = inputs.iter().any(|input| input.bytes.is_none());
+        let mut contents = Vec::new();
+        for input in inputs {
+            contents.push(content(input)?);
+        }
+        let unique = (stream && spec.name.is_none()).then(|| (nanos(now), std::process::id()));
+        let work = json!({
+            "target": address,
+            "inputs": contents,
+            "format": spec.reading.format.map(|format| format.to_string()),
+            "csv": format!("{:?}", spec.reading.csv),
+            "columns": spec.columns,
+            "filter": spec.filter,
+            "headers": spec.headers,
+            "wire": format!("{:?}", spec.wire),
+            "load_bytes": spec.load_size.0,
+            "unique": unique,
+        });
+        let digest = Sha256::digest(work.to_string().as_bytes());
+        let fingerprint = hex(&digest)[..FINGERPRINT_DIGITS].to_owned();
+        let job = match &spec.name {
+            Some(name) => name.clone(),
+            None => derived_name(address, &fingerprint),
+        };
+        Ok(Self { job, fingerprint, stream, named: spec.name.is_some() })
+    }
+
+    /// The label of one load: the same for the same rows, in every attempt and on every machine.
+    pub(super) fn label(&self, run: u32, input: usize, sequence: u32, side: bool, digest: u64) -> Label {
+        let mut text = format!("{LABEL_PREFIX}-{}", self.job);
+        if self.named {
+            // A name may be used for other work one day; the fingerprint keeps its labels apart.
+            let _ = write!(text, "-{}", &self.fingerprint[..8]);
+        }
+        let _ = write!(text, "-{run}-{input}-{sequence}{}", if side { "j" } else { "" });
+        if self.stream {
+            // The fingerprint knows nothing of a stream's content, so each label answers for its own.
+            let _ = write!(text, "-{:08x}", digest >> 32);
+        }
+        text.parse().expect("a job's name leaves room for the rest of the label")
+    }
+}
+
+fn derived_name(address: &str, fingerprint: &str) -> JobId {
+    let table = address.rsplit('/').next().unwrap_or_default();
+    let table: String = table
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' })
+        .take(TABLE_BYTES_MAX)
+        .collect();
+    format!("{table}-{fingerprint}").parse().expect("its letters are the allowed ones")
+}
+
+fn content(input: &Input) -> Result<serde_json::Value, Error> {
+    if input.bytes.is_none() {
+        return Ok(json!({ "stream": true }));
+    }
+    let path = absolute(&input.path);
+    let sample = source::sample(input)?;
+    Ok(json!({
+        "path": path,
+        "bytes": input.bytes,
+        "modified": input.modified.map(nanos),
+        "sample": hex(&sample),
+    }))
+}
+
+fn absolute(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned()
+}
+
+fn nanos(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    const ADDRESS: &str = "starrocks://fe1:8030/db/airports";
+
+    fn spec(path: &Path) -> JobSpec {
+        JobSpec::new(vec![path.display().to_string()], PathBuf::from("state"))
+    }
+
+    fn identity(spec: &JobSpec) -> Identity {
+        let inputs = source::list(&spec.sources).unwrap();
+        Identity::of(spec, &inputs, ADDRESS, SystemTime::UNIX_EPOCH).unwrap()
+    }
+
+    #[test]
+    fn the_same_work_has_the_same_labels_and_other_work_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        fs::write(&path, "a\n1\n").unwrap();
+        let first = identity(&spec(&path));
+        assert_eq!(first, identity(&spec(&path)));
+        assert!(first.job.as_str().starts_with("airports-"));
+        assert_eq!(first.label(0, 0, 1, false, 7), first.label(0, 0, 1, false, 8));
+        assert_ne!(first.label(0, 0, 1, false, 7), first.label(0, 0, 1, true, 7));
+
+        let mut other = spec(&path);
+        other.load_size.0 += 1;
+        assert_ne!(first, identity(&other));
+        fs::write(&path, "a\n2\n").unwrap();
+        assert_ne!(first, identity(&spec(&path)));
+    }
+
+    #[test]
+    fn what_does_not_change_rows_or_cuts_does_not_change_the_job() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        fs::write(&path, "a\n1\n").unwrap();
+        let mut other = spec(&path);
+        other.memory.0 *= 2;
+        other.parallel = Some(7);
+        other.rejects_max = super::super::RejectLimit::Rows(9);
+        assert_eq!(identity(&spec(&path)), identity(&other));
+    }
+
+    #[test]
+    fn the_longest_label_fits() {
+        let identity = Identity {
+            job: "x".repeat(80).parse().unwrap(),
+            fingerprint: "f".repeat(FINGERPRINT_DIGITS),
+            stream: false,
+            named: true,
+        };
+        identity.label(u32::MAX, 99_999, u32::MAX, true, u64::MAX);
+        let stream = Identity { stream: true, ..identity };
+        stream.label(u32::MAX, 0, 999_999, true, u64::MAX);
+    }
+}

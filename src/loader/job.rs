@@ -1,0 +1,425 @@
+//! One job, from its spec to its account.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+use tokio::task;
+
+use super::error::Error;
+use super::identity::Identity;
+use super::prepare::{self, Preparation, Prepared};
+use super::sink::{Exit, InputContext, JobSink};
+use super::spec::JobSpec;
+use super::{Ended, Loader};
+use crate::clock::rfc3339;
+use crate::dispatcher::{self, Delivered, Dispatcher, Outcome, Policy};
+use crate::failure::{Code, Failure as _};
+use crate::governor::{Budget, Pace};
+use crate::journal::{Begun, Journal, LoadEntry};
+use crate::model::report::ErrorReport;
+use crate::model::{Batch, Codec, InputReport, JobState, LoadReport, LoadState, Reject, Report, WireFormat};
+use crate::pipeline::{self, Context, Failure};
+use crate::planner::{self, Limits};
+use crate::reader::reject::RejectsWriter;
+use crate::reader::{self, Format, Reader};
+use crate::source::{self, Input};
+use crate::telemetry::{Progress, memory};
+
+/// Chunks between the pipeline and the dispatcher. The budget bounds the bytes; this one only decouples the two.
+const QUEUE_CHUNKS: usize = 1;
+
+/// How long a cancelled job waits for its reading thread.
+const CANCELLED_READ_MAX: Duration = Duration::from_secs(2);
+
+/// Runs a job and accounts for it, whatever happens.
+pub(super) async fn run(loader: &Loader, spec: &JobSpec, cancel: watch::Receiver<bool>) -> Ended {
+    let mut account = Account::new(loader);
+    let result = account.work(spec, cancel).await;
+    account.close(result)
+}
+
+/// The state of one run.
+struct Account<'a> {
+    loader: &'a Loader,
+    report: Report,
+    started: Instant,
+    already: Option<String>,
+    notices: Vec<String>,
+}
+
+/// A run that the journal has let begin.
+struct Started {
+    identity: Identity,
+    journal: Option<Arc<Journal>>,
+    run: u32,
+    known: HashMap<String, LoadEntry>,
+}
+
+impl<'a> Account<'a> {
+    fn new(loader: &'a Loader) -> Self {
+        let report = Report {
+            job: String::new(),
+            state: JobState::Failed,
+            target: loader.address.clone(),
+            started_at: rfc3339(loader.clock.now()),
+            elapsed_seconds: 0.0,
+            rows_read: 0,
+            rows_loaded: 0,
+            rows_rejected: 0,
+            rows_unselected: 0,
+            bytes_read: 0,
+            bytes_sent: 0,
+            loads: Vec::new(),
+            inputs: Vec::new(),
+            bottleneck: String::new(),
+            peak_memory_bytes: 0,
+            rejects: None,
+            error: None,
+        };
+        Self { loader, report, started: loader.clock.instant(), already: None, notices: Vec::new() }
+    }
+
+    async fn work(&mut self, spec: &JobSpec, cancel: watch::Receiver<bool>) -> Result<(), Error> {
+        let limits = planner::limits(spec.memory, spec.load_size, spec.parallel)?;
+        let now = self.loader.clock.now();
+        let (inputs, identity) = task::block_in_place(|| {
+            let inputs = source::list(&spec.sources)?;
+            let identity = Identity::of(spec, &inputs, &self.report.target, now)?;
+            Ok::<_, Error>((inputs, identity))
+        })?;
+        self.report.job = identity.job.to_string();
+        let total = inputs.iter().map(|input| input.bytes.unwrap_or(0)).sum();
+        self.loader.progress.bytes_total.store(total, Ordering::Relaxed);
+        let Some(started) = self.begin(spec, identity, now)? else { return Ok(()) };
+        let result = self.load(spec, &started, inputs, limits, cancel).await;
+        self.finish_journal(&started, result)
+    }
+
+    /// Asks the journal whether there is anything to do.
+    fn begin(&mut self, spec: &JobSpec, identity: Identity, now: SystemTime) -> Result<Option<Started>, Error> {
+        if spec.dry_run {
+            return Ok(Some(Started { identity, journal: None, run: 0, known: HashMap::new() }));
+        }
+        let journal = Arc::new(task::block_in_place(|| Journal::open(&spec.state_folder))?);
+        let begun = task::block_in_place(|| journal.begin(&identity.job, &identity.fingerprint, spec.again, now))?;
+        let (run, known) = match begun {
+            Begun::New { run } => (run, HashMap::new()),
+            Begun::Resumed { run, loads } => (run, loads),
+            Begun::Finished { at, report } => {
+                self.report = Report { state: JobState::AlreadyLoaded, ..*report };
+                self.already = Some(at);
+                return Ok(None);
+            }
+        };
+        Ok(Some(Started { identity, journal: Some(journal), run, known }))
+    }
+
+    async fn load(
+        &mut self,
+        spec: &JobSpec,
+        started: &Started,
+        inputs: Vec<Input>,
+        limits: Limits,
+        mut cancel: watch::Receiver<bool>,
+    ) -> Result<(), Error> {
+        let target = Arc::clone(&self.loader.target);
+        let Preparation { inputs, notices } = tokio::select! {
+            prepared = prepare::prepare(target.as_ref(), spec, inputs) => prepared?,
+            () = dispatcher::cancelled(&mut cancel) => return Err(dispatcher::Error::Cancelled.into()),
+        };
+        self.notices.extend(inputs.iter().map(|input| input.description.clone()));
+        self.notices.extend(notices);
+
+        self.report.inputs = inputs.iter().map(report_of).collect();
+
+        let (sender, receiver) = mpsc::channel(QUEUE_CHUNKS);
+        let (halt, halted) = watch::channel(false);
+        let budget = Budget::new(limits.budget_bytes);
+        let exit = if started.journal.is_some() { Exit::Queue(sender) } else { Exit::Count { loads: 0, bytes: 0 } };
+        let reading = task::spawn_blocking({
+            let work = self.reading(spec, started, inputs, exit, &budget);
+            move || work.run(&halt)
+        });
+        let outcome = match &started.journal {
+            Some(journal) => {
+                let dispatcher = self.dispatcher(spec, started, journal, limits.parallel);
+                dispatcher.run(receiver, halted, cancel).await
+            }
+            None => until_read(halted, cancel).await,
+        };
+        // Whether it ended well or not, nothing more will be taken: a pipeline that still waits for room must not.
+        if outcome.failure.is_some() {
+            budget.close();
+        }
+        self.settle(outcome, reading).await
+    }
+
+    fn reading(
+        &self,
+        spec: &JobSpec,
+        started: &Started,
+        inputs: Vec<Prepared>,
+        exit: Exit,
+        budget: &Budget,
+    ) -> Reading {
+        let folder = spec.rejects_folder.join(started.identity.job.as_str());
+        let sink = JobSink {
+            exit,
+            identity: started.identity.clone(),
+            run: started.run,
+            known: started.known.clone(),
+            limit: spec.rejects_max,
+            writer: Some(RejectsWriter::new(&spec.rejects_folder, &started.identity.job)),
+            folder,
+            progress: self.loader.progress(),
+            input: InputContext::default(),
+            first: None,
+            failure: None,
+        };
+        let context =
+            Context { budget: budget.clone(), progress: self.loader.progress(), clock: Arc::clone(&self.loader.clock) };
+        Reading {
+            spec: spec.clone(),
+            codec: prepare::codec(spec.codec, &self.report.target),
+            inputs,
+            sink,
+            context,
+            runtime: Handle::current(),
+            reports: Vec::new(),
+        }
+    }
+
+    fn dispatcher(&self, spec: &JobSpec, started: &Started, journal: &Arc<Journal>, parallel: usize) -> Dispatcher {
+        Dispatcher {
+            job: started.identity.job.clone(),
+            run: started.run,
+            target: Arc::clone(&self.loader.target),
+            journal: Arc::clone(journal),
+            pace: Pace::new(spec.rate_max.map(|rate| rate.0), spec.requests_max),
+            policy: Policy::default(),
+            clock: Arc::clone(&self.loader.clock),
+            progress: self.loader.progress(),
+            parallel,
+        }
+    }
+
+    /// Brings together how reading and sending ended.
+    async fn settle(&mut self, outcome: Outcome, reading: task::JoinHandle<Read>) -> Result<(), Error> {
+        let cancelled = matches!(outcome.failure, Some(dispatcher::Error::Cancelled));
+        let read = if cancelled {
+            // A cancelled read may hang in an input that never ends; what it would still say is not needed.
+            tokio::time::timeout(CANCELLED_READ_MAX, reading).await.ok()
+        } else {
+            Some(reading.await)
+        };
+        let mut failure = None;
+        if let Some(read) = read.transpose().map_err(|_| Error::Broken)? {
+            self.report.inputs = read.reports;
+            self.report.rejects = read.rejects;
+            failure = read.failure;
+        }
+        self.account_for(outcome.delivered);
+        // The reading's own failure comes first: a halt is what it asked of the dispatcher.
+        match (failure, outcome.failure) {
+            (Some(failure), _) => Err(failure),
+            (None, Some(failure)) => Err(failure.into()),
+            (None, None) => Ok(()),
+        }
+    }
+
+    fn account_for(&mut self, mut delivered: Vec<Delivered>) {
+        delivered.sort_by_key(|load| (load.input, load.from.byte, load.label.clone()));
+        for load in delivered {
+            if matches!(load.state, LoadState::Visible | LoadState::Committed) {
+                self.report.rows_loaded += load.rows_loaded;
+                self.report.rows_unselected += load.rows_unselected;
+            }
+            let input = self.report.inputs.get(load.input).map(|input| input.path.clone()).unwrap_or_default();
+            self.report.loads.push(LoadReport {
+                label: load.label.to_string(),
+                transaction_id: load.transaction_id,
+                state: load.state,
+                rows: load.rows,
+                bytes: load.bytes,
+                attempts: load.attempts,
+                input,
+                from: load.from.line,
+                to: load.to.line,
+            });
+        }
+    }
+
+    /// Writes the end of this try into the journal.
+    fn finish_journal(&mut self, started: &Started, result: Result<(), Error>) -> Result<(), Error> {
+        self.conclude(result.as_ref().err());
+        if let Some(journal) = &started.journal {
+            let now = self.loader.clock.now();
+            let ended = task::block_in_place(|| journal.end(&started.identity.job, started.run, &self.report, now));
+            // A first failure is the one to tell; the journal's own only when there is no other.
+            return result.and(ended.map_err(Error::from));
+        }
+        self.report.state = if result.is_ok() { JobState::DryRun } else { self.report.state };
+        result
+    }
+
+    /// Fills in what is known at the end.
+    fn conclude(&mut self, error: Option<&Error>) {
+        let progress = &self.loader.progress;
+        let elapsed = self.loader.clock.instant() - self.started;
+        let report = &mut self.report;
+        report.elapsed_seconds = elapsed.as_secs_f64();
+        report.rows_read = Progress::read(&progress.rows_read);
+        report.rows_rejected = Progress::read(&progress.rows_rejected);
+        report.bytes_read = Progress::read(&progress.bytes_read);
+        report.bytes_sent = Progress::read(&progress.bytes_sent);
+        report.bottleneck = progress.bottleneck(elapsed);
+        report.peak_memory_bytes = memory::peak_bytes();
+        report.state = error.map_or(JobState::Finished, state_of);
+        report.error = error.map(|error| ErrorReport {
+            code: error.code().to_string(),
+            message: chain(error),
+            hint: error.hint(),
+        });
+    }
+
+    fn close(mut self, result: Result<(), Error>) -> Ended {
+        if let Err(error) = &result {
+            self.conclude(Some(error));
+        }
+        Ended { report: self.report, error: result.err(), already: self.already, notices: self.notices }
+    }
+}
+
+/// Waits for the reading of a dry run, which has no dispatcher.
+async fn until_read(mut halted: watch::Receiver<bool>, mut cancel: watch::Receiver<bool>) -> Outcome {
+    // The other end of the halt belongs to the reading thread and goes with it.
+    let read = async { while halted.changed().await.is_ok() {} };
+    tokio::select! {
+        () = read => Outcome::default(),
+        () = dispatcher::cancelled(&mut cancel) => Outcome { failure: Some(dispatcher::Error::Cancelled), ..Outcome::default() },
+    }
+}
+
+fn state_of(error: &Error) -> JobState {
+    match error.code() {
+        Code::RejectLimit => JobState::Rejected,
+        Code::InDoubt => JobState::InDoubt,
+        Code::Interrupted => JobState::Interrupted,
+        _ => JobState::Failed,
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// The reading half of a job: every input in turn, on a thread of its own.
+struct Reading {
+    spec: JobSpec,
+    codec: Codec,
+    inputs: Vec<Prepared>,
+    sink: JobSink,
+    context: Context,
+    runtime: Handle,
+    reports: Vec<InputReport>,
+}
+
+/// How reading ended.
+struct Read {
+    reports: Vec<InputReport>,
+    rejects: Option<String>,
+    failure: Option<Error>,
+}
+
+impl Reading {
+    /// Reads all inputs. The queue to the dispatcher closes when this returns; `halt` is said first where what still
+    /// waits in it must not be sent.
+    fn run(mut self, halt: &watch::Sender<bool>) -> Read {
+        let inputs = std::mem::take(&mut self.inputs);
+        self.reports = inputs.iter().map(report_of).collect();
+        let result = inputs.into_iter().enumerate().try_for_each(|(index, input)| self.input(index, input));
+        let finished = self.sink.finish();
+        // `Ok(None)` is a stop whose reason the dispatcher knows.
+        let failure = match result {
+            Ok(()) => finished.err(),
+            Err(failure) => failure,
+        };
+        if failure.is_some() {
+            halt.send_replace(true);
+        }
+        let rejected = Progress::read(&self.context.progress.rows_rejected) > 0;
+        Read { reports: self.reports, rejects: rejected.then(|| self.sink.folder.display().to_string()), failure }
+    }
+
+    /// Reads one input. An error without content is a stop that somebody else asked for.
+    fn input(&mut self, index: usize, input: Prepared) -> Result<(), Option<Error>> {
+        let probed = match input.probed {
+            Some(probed) => probed,
+            None => prepare::open(&input.input, &self.spec, &self.runtime).map_err(Some)?,
+        };
+        self.sink.input = InputContext {
+            path: input.input.path.clone(),
+            settings: Arc::clone(&input.settings),
+            extension: rejects_ending(probed.format),
+            header: probed.header(),
+        };
+        let options = pipeline::Options {
+            load_bytes: self.spec.load_size.0,
+            wire: input.wire,
+            codec: self.codec,
+            input: index,
+            columns: prepare::wire_columns(&input.projected, WireFormat::Csv),
+            columns_json: prepare::wire_columns(&input.projected, WireFormat::Json),
+        };
+        let counter = probed.bytes_read();
+        let progress = Arc::clone(&self.context.progress);
+        let before = (Progress::read(&progress.rows_read), Progress::read(&progress.rows_rejected));
+        let reader = probed.into_reader(input.projected, input.known).map_err(|error| Some(error.into()))?;
+        let reader = Counted { reader, counter: Arc::clone(&counter), seen: 0, progress: Arc::clone(&progress) };
+        let result = pipeline::run(Box::new(reader), options, &self.context, &mut self.sink);
+        let report = &mut self.reports[index];
+        report.bytes = counter.load(Ordering::Relaxed);
+        report.rows = Progress::read(&progress.rows_read) - before.0;
+        report.rejected = Progress::read(&progress.rows_rejected) - before.1;
+        result.map_err(|failure| match failure {
+            Failure::Reading(error) => Some(error.into()),
+            Failure::Stopped => self.sink.failure.take(),
+        })
+    }
+}
+
+/// The ending of a rejects file: records of text are kept as they are, rows of binary inputs become JSON.
+fn rejects_ending(format: Format) -> &'static str {
+    match format {
+        Format::Csv => "csv",
+        Format::Tsv => "tsv",
+        Format::NdJson | Format::JsonArray | Format::Parquet | Format::ArrowFile | Format::ArrowStream => "ndjson",
+    }
+}
+
+fn report_of(input: &Prepared) -> InputReport {
+    InputReport { path: input.input.path.display().to_string(), bytes: 0, rows: 0, rejected: 0 }
+}
+
+/// A reader that moves the progress on.
+struct Counted {
+    reader: Box<dyn Reader>,
+    /// Stored bytes of this input consumed, moved by the reader below.
+    counter: Arc<AtomicU64>,
+    seen: u64,
+    progress: Arc<Progress>,
+}
+
+impl Reader for Counted {
+    fn next(&mut self, rejects: &mut Vec<Reject>) -> Result<Option<Batch>, reader::Error> {
+        let result = self.reader.next(rejects);
+        let now = self.counter.load(Ordering::Relaxed);
+        Progress::add(&self.progress.bytes_read, now - self.seen);
+        self.seen = now;
+        result
+    }
+}

@@ -1,0 +1,79 @@
+//! One job from what the user asked for to its report. This is the door for users of the library.
+//!
+//! ```text
+//!  JobSpec ─▶ prepare: list inputs, fetch the table, match every input's columns   (nothing is sent if one does not fit)
+//!          ─▶ identity: job, fingerprint, labels ─▶ journal: new, resumed or finished
+//!          ─▶ pipeline per input ═▶ dispatcher ─▶ Report
+//! ```
+//!
+//! Running the same job again goes on where it stopped: the inputs are read again, cut into the same chunks, and labels
+//! that are settled are not sent again. A job that finished does nothing.
+
+mod error;
+mod identity;
+mod job;
+mod prepare;
+mod sink;
+mod spec;
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+pub use error::Error;
+pub use spec::{CodecChoice, JobSpec, LOAD_SIZE, MEMORY, RejectLimit, WireChoice};
+
+pub use crate::planner::PARALLEL_LIMIT;
+
+use crate::clock::{Clock, SystemClock};
+use crate::model::Report;
+use crate::target::Target;
+use crate::telemetry::Progress;
+
+/// Loads inputs into one target.
+pub struct Loader {
+    target: Arc<dyn Target>,
+    /// What reports call the target, and part of what tells one job from another.
+    address: String,
+    clock: Arc<dyn Clock>,
+    progress: Arc<Progress>,
+}
+
+/// How a job ended: always with an account, and with an error if something kept it from finishing.
+#[derive(Debug)]
+pub struct Ended {
+    /// The account.
+    pub report: Report,
+    /// What went wrong.
+    pub error: Option<Error>,
+    /// When the earlier run ended that left nothing to do: RFC 3339, UTC.
+    pub already: Option<String>,
+    /// What a person should know besides: columns filled by default, and the like.
+    pub notices: Vec<String>,
+}
+
+impl Loader {
+    /// A loader for this target.
+    #[must_use]
+    pub fn new(target: Arc<dyn Target>) -> Self {
+        let address = target.address();
+        Self { target, address, clock: Arc::new(SystemClock), progress: Arc::new(Progress::default()) }
+    }
+
+    /// The same loader, whose target goes by another address: one that stays the same when ports do not.
+    #[must_use]
+    pub fn called(self, address: &str) -> Self {
+        Self { address: address.to_owned(), ..self }
+    }
+
+    /// The counters of what it does, live.
+    #[must_use]
+    pub fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.progress)
+    }
+
+    /// Runs a job to its end, or until `cancel` becomes true. Must be called on a multi-threaded tokio runtime.
+    pub async fn run(&self, spec: &JobSpec, cancel: watch::Receiver<bool>) -> Ended {
+        job::run(self, spec, cancel).await
+    }
+}

@@ -1,0 +1,163 @@
+//! Everything that can be found out before the first byte is sent: the inputs, the table, and how they match.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio::task;
+
+use super::error::Error;
+use super::spec::{CodecChoice, JobSpec, WireChoice};
+use crate::encoder;
+use crate::failure::{Code, Failure};
+use crate::model::{Codec, Column, Table, WireFormat};
+use crate::reader::Projected;
+use crate::reader::mapping::{self, Mapping};
+use crate::reader::probe::{self, Probed};
+use crate::source::{self, Input};
+use crate::target::{FieldBinding, LoadSettings, Target, request};
+
+/// An input that fits the table.
+pub(super) struct Prepared {
+    pub(super) input: Input,
+    /// A stream, opened; a file is opened again when its turn comes.
+    pub(super) probed: Option<Probed>,
+    pub(super) projected: Vec<Projected>,
+    /// The keys that may stand in a JSON record; none when the user chose the columns.
+    pub(super) known: Option<HashSet<String>>,
+    pub(super) settings: Arc<LoadSettings>,
+    pub(super) wire: WireFormat,
+    /// What was found, in words: `CSV, "," between fields, header`.
+    pub(super) description: String,
+}
+
+/// What a job is about to do.
+pub(super) struct Preparation {
+    pub(super) inputs: Vec<Prepared>,
+    pub(super) notices: Vec<String>,
+}
+
+/// Fetches the table, creating it if asked to, and matches every input with it.
+pub(super) async fn prepare(target: &dyn Target, spec: &JobSpec, inputs: Vec<Input>) -> Result<Preparation, Error> {
+    let first = inputs.first().expect("a list of inputs is never empty").clone();
+    let mut opened = Some(open_aside(&first, spec).await?);
+    let table = table(target, spec, opened.as_ref().expect("it has just been opened")).await?;
+    let mut preparation = Preparation { inputs: Vec::new(), notices: Vec::new() };
+    for input in inputs {
+        let probed = match opened.take() {
+            Some(probed) => probed,
+            None => open_aside(&input, spec).await?,
+        };
+        let (prepared, notices) = match_input(input, probed, &table, spec)?;
+        preparation.inputs.push(prepared);
+        for notice in notices {
+            push_new(&mut preparation.notices, notice);
+        }
+    }
+    Ok(preparation)
+}
+
+/// Opens an input and looks at its head.
+pub(super) fn open(input: &Input, spec: &JobSpec, runtime: &Handle) -> Result<Probed, Error> {
+    let opened = source::open(input, runtime)?;
+    Ok(probe::probe(&input.path, opened, &spec.reading)?)
+}
+
+/// The codec for chunks to this address: on the same machine compressing costs more than it saves.
+pub(super) fn codec(choice: CodecChoice, address: &str) -> Codec {
+    match choice {
+        CodecChoice::Fixed(codec) => codec,
+        CodecChoice::Auto if is_local(address) => Codec::None,
+        CodecChoice::Auto => Codec::Lz4,
+    }
+}
+
+fn is_local(address: &str) -> bool {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    ["127.", "localhost", "[::1]", "sandbox:"].iter().any(|local| host.starts_with(local))
+}
+
+/// The same on a thread that may block: a stream may keep its first bytes waiting for ever, and the job still ends when
+/// it is cancelled.
+async fn open_aside(input: &Input, spec: &JobSpec) -> Result<Probed, Error> {
+    let (input, spec, runtime) = (input.clone(), spec.clone(), Handle::current());
+    task::spawn_blocking(move || open(&input, &spec, &runtime)).await.map_err(|_| Error::Broken)?
+}
+
+async fn table(target: &dyn Target, spec: &JobSpec, first: &Probed) -> Result<Table, Error> {
+    let missing = match target.table().await {
+        Ok(table) => return Ok(table),
+        Err(error) if spec.create_table && error.code() == Code::NoSuchTable => error,
+        Err(error) => return Err(error.into()),
+    };
+    let columns = first.infer()?;
+    if spec.dry_run {
+        tracing::info!("{missing}; a real run would create it");
+        return Ok(Table { database: String::new(), name: String::new(), columns });
+    }
+    target.create_table(&columns).await?;
+    Ok(target.table().await?)
+}
+
+fn match_input(input: Input, probed: Probed, table: &Table, spec: &JobSpec) -> Result<(Prepared, Vec<String>), Error> {
+    let fields = probed.fields()?;
+    let mapping = mapping::map(&input.path, &fields, table, spec.columns.as_deref())?;
+    let notices = mapping.notices.clone();
+    let columns: Vec<Column> = mapping.projected.iter().map(|projected| projected.column.clone()).collect();
+    let wire = choose_wire(spec.wire, &columns)?;
+    let prepared = Prepared {
+        known: mapping.known.clone(),
+        settings: Arc::new(settings(spec, &mapping, &columns)),
+        description: describe(&input.path, &probed),
+        probed: input.bytes.is_none().then_some(probed),
+        input,
+        projected: mapping.projected,
+        wire,
+    };
+    Ok((prepared, notices))
+}
+
+fn choose_wire(choice: WireChoice, columns: &[Column]) -> Result<WireFormat, Error> {
+    match choice {
+        WireChoice::Auto => Ok(encoder::wire_for(columns)),
+        WireChoice::Json => Ok(WireFormat::Json),
+        WireChoice::Csv => match encoder::carries(WireFormat::Csv, columns) {
+            Ok(()) => Ok(WireFormat::Csv),
+            Err(what) => Err(Error::Wire { what }),
+        },
+    }
+}
+
+fn settings(spec: &JobSpec, mapping: &Mapping, columns: &[Column]) -> LoadSettings {
+    LoadSettings {
+        fields: columns.iter().map(binding).collect(),
+        derived: mapping.derived.clone(),
+        filter: spec.filter.clone(),
+        headers: spec.headers.clone(),
+    }
+}
+
+fn binding(column: &Column) -> FieldBinding {
+    FieldBinding { name: column.name.clone(), ty: column.ty.clone() }
+}
+
+/// The columns under the names that a format's chunks give them.
+pub(super) fn wire_columns(projected: &[Projected], format: WireFormat) -> Vec<Column> {
+    let rename = |projected: &Projected| {
+        let column = &projected.column;
+        Column { name: request::wire_name(&binding(column), format), ..column.clone() }
+    };
+    projected.iter().map(rename).collect()
+}
+
+fn describe(path: &Path, probed: &Probed) -> String {
+    format!("{}: {}", path.display(), probed.describe())
+}
+
+fn push_new(notices: &mut Vec<String>, notice: String) {
+    if !notices.contains(&notice) {
+        notices.push(notice);
+    }
+}

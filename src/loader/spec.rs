@@ -1,0 +1,162 @@
+//! [`JobSpec`]: what the user asked for.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::model::{ByteCount, Codec, JobId};
+use crate::reader::probe;
+
+/// A request to load inputs into a table.
+#[derive(Clone, Debug)]
+pub struct JobSpec {
+    /// Files, globs, folders, or `-`.
+    pub sources: Vec<String>,
+    /// The job's name; none derives one from what it does.
+    pub name: Option<JobId>,
+    /// Whether to load what is loaded already.
+    pub again: bool,
+    /// Whether to do everything but send.
+    pub dry_run: bool,
+    /// Whether to create a missing table from the first input's schema.
+    pub create_table: bool,
+    /// How the inputs are to be read.
+    pub reading: probe::Options,
+    /// The `columns` list: mapping and expressions.
+    pub columns: Option<String>,
+    /// Rows that do not meet this predicate are left out, by the server.
+    pub filter: Option<String>,
+    /// Further Stream Load headers.
+    pub headers: Vec<(String, String)>,
+    /// The text format on the wire.
+    pub wire: WireChoice,
+    /// The compression on the wire.
+    pub codec: CodecChoice,
+    /// Bytes of text at which a load is cut.
+    pub load_size: ByteCount,
+    /// Loads under way at one time; none lets the program choose.
+    pub parallel: Option<usize>,
+    /// The most memory to use.
+    pub memory: ByteCount,
+    /// Bytes per second to send, at most.
+    pub rate_max: Option<ByteCount>,
+    /// Load requests per second, at most.
+    pub requests_max: Option<u32>,
+    /// Rejects at which the job stops.
+    pub rejects_max: RejectLimit,
+    /// Where rejected rows go.
+    pub rejects_folder: PathBuf,
+    /// Where the journal is.
+    pub state_folder: PathBuf,
+}
+
+/// How much is loaded at one time unless the user says otherwise: large enough to keep the number of versions in the
+/// table low, small enough that several fit into the default memory.
+pub const LOAD_SIZE: ByteCount = ByteCount(64 << 20);
+
+/// The memory used at most unless the user says otherwise.
+pub const MEMORY: ByteCount = ByteCount(512 << 20);
+
+impl JobSpec {
+    /// A job with every option at its default.
+    #[must_use]
+    pub fn new(sources: Vec<String>, state_folder: PathBuf) -> Self {
+        Self {
+            sources,
+            name: None,
+            again: false,
+            dry_run: false,
+            create_table: false,
+            reading: probe::Options::default(),
+            columns: None,
+            filter: None,
+            headers: Vec::new(),
+            wire: WireChoice::Auto,
+            codec: CodecChoice::Auto,
+            load_size: LOAD_SIZE,
+            parallel: None,
+            memory: MEMORY,
+            rate_max: None,
+            requests_max: None,
+            rejects_max: RejectLimit::Rows(0),
+            rejects_folder: PathBuf::from("shipload-rejects"),
+            state_folder,
+        }
+    }
+}
+
+/// The wire format, as asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WireChoice {
+    /// CSV, unless a column needs JSON.
+    Auto,
+    /// CSV; refused where a column cannot travel in it.
+    Csv,
+    /// JSON.
+    Json,
+}
+
+/// The compression, as asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CodecChoice {
+    /// None to an address of this machine, LZ4 otherwise.
+    Auto,
+    /// This one.
+    Fixed(Codec),
+}
+
+/// How many rejects are too many.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum RejectLimit {
+    /// More rows than this.
+    Rows(u64),
+    /// More than this share of the rows read, in percent.
+    Percent(f64),
+}
+
+impl RejectLimit {
+    /// Whether so many rejects among so many rows are too many.
+    #[must_use]
+    pub fn is_passed(self, rejected: u64, read: u64) -> bool {
+        match self {
+            Self::Rows(limit) => rejected > limit,
+            #[expect(clippy::cast_precision_loss, reason = "a share of rows; exact to 2^53 rows")]
+            Self::Percent(percent) => rejected as f64 * 100.0 > percent * read as f64,
+        }
+    }
+}
+
+impl FromStr for RejectLimit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let invalid = || format!("`{text}` is no limit: write a number of rows (100) or a share of them (0.5%)");
+        if let Some(percent) = text.strip_suffix('%') {
+            let percent: f64 = percent.trim().parse().map_err(|_| invalid())?;
+            return if (0.0..=100.0).contains(&percent) { Ok(Self::Percent(percent)) } else { Err(invalid()) };
+        }
+        text.parse().map(Self::Rows).map_err(|_| invalid())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_a_number_of_rows_or_a_share() {
+        assert_eq!("0".parse(), Ok(RejectLimit::Rows(0)));
+        assert_eq!("2.5%".parse(), Ok(RejectLimit::Percent(2.5)));
+        for wrong in ["", "-1", "x", "101%", "%"] {
+            assert!(wrong.parse::<RejectLimit>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_limit_itself_is_still_allowed() {
+        assert!(!RejectLimit::Rows(3).is_passed(3, 10));
+        assert!(RejectLimit::Rows(3).is_passed(4, 10));
+        assert!(!RejectLimit::Percent(10.0).is_passed(1, 10));
+        assert!(RejectLimit::Percent(10.0).is_passed(2, 10));
+        assert!(!RejectLimit::Percent(0.0).is_passed(0, 0));
+    }
+}
