@@ -1,0 +1,370 @@
+//! The flags, as typed; values are checked, nothing is done. Environment variables are declared here and nowhere else.
+
+#[cfg(feature = "sandbox")]
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::config::{self, ConnectOptions, CsvOptions, Format, PasswordFrom, ReadingOptions};
+use crate::loader::RejectLimit;
+use crate::model::{ByteCount, JobId, Secret};
+
+/// Loads files into StarRocks: every row once, whatever fails.
+#[derive(Debug, Parser)]
+#[command(name = "shipload", version, max_term_width = 110)]
+pub(super) struct Args {
+    /// What to log on stderr: a level (warn, info, debug), or directives such as `shipload=debug`.
+    #[arg(long, global = true, env = "SHIPLOAD_LOG", default_value = "error", value_name = "DIRECTIVES")]
+    pub(super) log: String,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Load files (CSV, NDJSON, JSON, Parquet, Arrow; compressed or not), or standard input, into a table.
+    Import(Box<ImportArgs>),
+    /// Run a query over the HTTP SQL API.
+    Sql(SqlArgs),
+    /// Show the schema of a file as a StarRocks CREATE TABLE statement.
+    Schema(SchemaArgs),
+    /// Say what an error code means and what to do about it.
+    Explain(ExplainArgs),
+    /// Run the embedded StarRocks look-alike until it is stopped.
+    #[cfg(feature = "sandbox")]
+    Sandbox(SandboxArgs),
+}
+
+/// How to reach a target.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct TargetArgs {
+    /// Where to: `starrocks://user@fe1:8030,fe2:8030/db/table` (starrocks+https:// for TLS), or `sandbox:db/table`.
+    #[arg(long, value_name = "TARGET")]
+    pub(super) to: String,
+    /// The password. Better in the environment or in a file than on the command line.
+    #[arg(long, env = "SHIPLOAD_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
+    pub(super) password: Option<String>,
+    /// A file whose first line is the password.
+    #[arg(long, value_name = "FILE", conflicts_with = "password", env = "SHIPLOAD_PASSWORD_FILE")]
+    pub(super) password_file: Option<PathBuf>,
+    /// The folder of systemd's credentials; one named `shipload-password` is taken. systemd sets it.
+    #[arg(long, hide = true, env = "CREDENTIALS_DIRECTORY", value_name = "FOLDER")]
+    pub(super) credentials_directory: Option<PathBuf>,
+    /// Reach a node elsewhere than where it says it is: `be1=10.0.0.5:18040`. May be repeated.
+    #[arg(long, value_name = "HOST=ADDRESS")]
+    pub(super) map_host: Vec<String>,
+    /// A host or host:port besides the cluster's own that may be sent credentials, also without TLS. May be repeated.
+    #[arg(long, value_name = "HOST")]
+    pub(super) allow_redirect: Vec<String>,
+    /// The frontend's MySQL port: tables can be created over it alone.
+    #[arg(long, value_name = "PORT", default_value_t = 9030)]
+    pub(super) mysql_port: u16,
+    /// A PEM file with certificates to trust besides the system's.
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca_file: Option<PathBuf>,
+    /// The folder of the sandbox, for `sandbox:` targets.
+    #[arg(long, value_name = "FOLDER", default_value = "shipload-sandbox", env = "SHIPLOAD_SANDBOX_DIR")]
+    pub(super) sandbox_dir: PathBuf,
+}
+
+/// How inputs are to be read.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct ReadingArgs {
+    /// The format: csv, tsv, ndjson, json, parquet, arrow. Found out from the name and the first bytes when left out.
+    #[arg(long, value_name = "FORMAT")]
+    pub(super) format: Option<String>,
+    /// The byte between CSV fields: a character, or `\t`, `\x01`. Found out among , tab ; | when left out.
+    #[arg(long, value_name = "BYTE", value_parser = byte)]
+    pub(super) csv_delimiter: Option<u8>,
+    /// The byte around quoted CSV fields; `none` for none.
+    #[arg(long, value_name = "BYTE", value_parser = quote)]
+    pub(super) csv_quote: Option<Quote>,
+    /// The byte that takes the next one literally inside quotes. Without it, a quote is doubled.
+    #[arg(long, value_name = "BYTE", value_parser = byte)]
+    pub(super) csv_escape: Option<u8>,
+    /// The unquoted text that stands for NULL, instead of the empty field.
+    #[arg(long, value_name = "MARKER")]
+    pub(super) csv_null: Option<String>,
+    /// The first CSV record names the fields (the default).
+    #[arg(long, overrides_with = "no_csv_header")]
+    pub(super) csv_header: bool,
+    /// The first CSV record is data; fields go to columns by position.
+    #[arg(long, overrides_with = "csv_header")]
+    pub(super) no_csv_header: bool,
+}
+
+impl TargetArgs {
+    /// The same as options of the configuration.
+    pub(super) fn connect_options(&self, load_timeout: Duration, timezone: String) -> ConnectOptions {
+        ConnectOptions {
+            to: self.to.clone(),
+            password: PasswordFrom {
+                value: self.password.clone().map(Secret::new),
+                file: self.password_file.clone(),
+                credentials: self.credentials_directory.clone(),
+            },
+            map_host: self.map_host.clone(),
+            allow_redirect: self.allow_redirect.clone(),
+            mysql_port: self.mysql_port,
+            ca_file: self.ca_file.clone(),
+            load_timeout,
+            timezone,
+            sandbox_folder: self.sandbox_dir.clone(),
+        }
+    }
+}
+
+impl ReadingArgs {
+    /// The same as options of the reader.
+    pub(super) fn options(&self) -> Result<ReadingOptions, config::Error> {
+        let format = self.format.as_deref().map(str::parse::<Format>).transpose();
+        let format = format.map_err(|what| config::Error::Value {
+            what: what.to_string(),
+            hint: "--format takes csv, tsv, ndjson, json, parquet or arrow".to_owned(),
+        })?;
+        let csv = CsvOptions {
+            delimiter: self.csv_delimiter,
+            quote: self.csv_quote.map(|quote| quote.0),
+            escape: self.csv_escape,
+            null: self.csv_null.clone(),
+            header: match (self.csv_header, self.no_csv_header) {
+                (_, true) => Some(false),
+                (true, false) => Some(true),
+                (false, false) => None,
+            },
+        };
+        Ok(ReadingOptions { format, csv })
+    }
+}
+
+/// A quote byte, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Quote(pub(super) Option<u8>);
+
+/// How results are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Output {
+    /// For people.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// The same for query results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum TableOutput {
+    /// A table for people.
+    Text,
+    /// One JSON object per row.
+    Json,
+    /// CSV with a header.
+    Csv,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Wire {
+    Auto,
+    Csv,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Compression {
+    Auto,
+    None,
+    Lz4,
+    Zstd,
+    Gzip,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ImportArgs {
+    /// Files, globs, folders, or `-` for standard input.
+    #[arg(required = true, value_name = "SOURCE")]
+    pub(super) sources: Vec<String>,
+    #[command(flatten)]
+    pub(super) target: TargetArgs,
+    #[command(flatten)]
+    pub(super) reading: ReadingArgs,
+    /// Fields, in their order, and expressions, as Stream Load writes them: `id, name, tmp, day=date(tmp)`.
+    #[arg(long, value_name = "LIST")]
+    pub(super) columns: Option<String>,
+    /// Load only rows that meet this SQL predicate; the server judges.
+    #[arg(long = "where", value_name = "PREDICATE")]
+    pub(super) filter: Option<String>,
+    /// Create a missing table from the schema found in the first input.
+    #[arg(long)]
+    pub(super) create_table: bool,
+    /// Bytes of text per load. Part of what the job is: another size cuts other loads.
+    #[arg(long, value_name = "SIZE", default_value_t = crate::loader::LOAD_SIZE)]
+    pub(super) load_size: ByteCount,
+    /// Loads under way at one time: a number, or `auto`.
+    #[arg(long, value_name = "N", default_value = "auto", value_parser = parallel)]
+    pub(super) parallel: Parallel,
+    /// The most memory to use.
+    #[arg(long, value_name = "SIZE", default_value_t = crate::loader::MEMORY)]
+    pub(super) memory: ByteCount,
+    /// Send at most so many bytes per second.
+    #[arg(long, value_name = "SIZE")]
+    pub(super) max_rate: Option<ByteCount>,
+    /// Begin at most so many loads per second.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) max_requests: Option<u32>,
+    /// Stop when more rows than this are rejected: a number, or a share such as 0.5%.
+    #[arg(long, value_name = "LIMIT", default_value = "0")]
+    pub(super) max_rejects: RejectLimit,
+    /// The folder for rejected rows and their reasons.
+    #[arg(long, value_name = "FOLDER", default_value = "shipload-rejects")]
+    pub(super) rejects: PathBuf,
+    /// The text format on the wire.
+    #[arg(long, value_enum, default_value_t = Wire::Auto)]
+    pub(super) wire: Wire,
+    /// The compression on the wire; auto is none on this machine and lz4 elsewhere.
+    #[arg(long, value_enum, default_value_t = Compression::Auto)]
+    pub(super) compression: Compression,
+    /// A name for the job: the same name never loads twice. Without it, the job is what it reads, where to and how.
+    #[arg(long, value_name = "NAME")]
+    pub(super) job: Option<JobId>,
+    /// Load again what is loaded already.
+    #[arg(long)]
+    pub(super) again: bool,
+    /// Read, check and encode everything, and send nothing.
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// The folder of the journal; by default under `$XDG_STATE_HOME`, and inside the sandbox's for a sandbox.
+    #[arg(long, value_name = "FOLDER", env = "SHIPLOAD_STATE_DIR")]
+    pub(super) state_dir: Option<PathBuf>,
+    /// Another Stream Load header: `max_filter_ratio=0.1`. May be repeated.
+    #[arg(long = "set", value_name = "HEADER=VALUE")]
+    pub(super) set: Vec<String>,
+    /// The server's timeout of one load.
+    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = seconds)]
+    pub(super) load_timeout: Duration,
+    /// The time zone of time functions in --columns and --where.
+    #[arg(long, value_name = "NAME", default_value = "UTC")]
+    pub(super) timezone: String,
+    /// How the report is shown.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct SqlArgs {
+    /// The query: SELECT, SHOW, DESC or EXPLAIN.
+    #[arg(value_name = "QUERY")]
+    pub(super) query: String,
+    #[command(flatten)]
+    pub(super) target: TargetArgs,
+    /// How rows are shown.
+    #[arg(long, value_enum, default_value_t = TableOutput::Text)]
+    pub(super) output: TableOutput,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct SchemaArgs {
+    /// A file, or `-` for standard input.
+    #[arg(value_name = "SOURCE")]
+    pub(super) source: String,
+    #[command(flatten)]
+    pub(super) reading: ReadingArgs,
+    /// The table's name in the statement, with or without its database; the file's name by default.
+    #[arg(long, value_name = "NAME")]
+    pub(super) table: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ExplainArgs {
+    /// The code, such as L2004; all of them when left out.
+    #[arg(value_name = "CODE")]
+    pub(super) code: Option<String>,
+}
+
+#[cfg(feature = "sandbox")]
+#[derive(Debug, clap::Args)]
+pub(super) struct SandboxArgs {
+    /// The folder that holds the sandbox's databases.
+    #[arg(long, value_name = "FOLDER", default_value = "shipload-sandbox", env = "SHIPLOAD_SANDBOX_DIR")]
+    pub(super) sandbox_dir: PathBuf,
+    /// The address to listen on.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub(super) host: IpAddr,
+    /// The frontend's HTTP port; 0 is any free one.
+    #[arg(long, value_name = "PORT", default_value_t = 8030)]
+    pub(super) fe_port: u16,
+    /// The backend's HTTP port; 0 is any free one.
+    #[arg(long, value_name = "PORT", default_value_t = 8040)]
+    pub(super) be_port: u16,
+    /// The MySQL port; 0 is any free one.
+    #[arg(long, value_name = "PORT", default_value_t = 9030)]
+    pub(super) mysql_port: u16,
+    /// The password of the user root; empty by default.
+    #[arg(long, env = "SHIPLOAD_SANDBOX_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
+    pub(super) root_password: Option<String>,
+    /// Accept and count loads without storing their rows, to measure a client.
+    #[arg(long)]
+    pub(super) discard: bool,
+}
+
+/// Loads under way; none lets the program choose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Parallel(pub(super) Option<usize>);
+
+fn parallel(text: &str) -> Result<Parallel, String> {
+    if text == "auto" {
+        return Ok(Parallel(None));
+    }
+    match text.parse() {
+        Ok(number @ 1..=crate::loader::PARALLEL_LIMIT) => Ok(Parallel(Some(number))),
+        _ => Err(format!("a number from 1 to {}, or auto", crate::loader::PARALLEL_LIMIT)),
+    }
+}
+
+fn quote(text: &str) -> Result<Quote, String> {
+    if text == "none" { Ok(Quote(None)) } else { byte(text).map(|byte| Quote(Some(byte))) }
+}
+
+fn byte(text: &str) -> Result<u8, String> {
+    let expected = || "one ASCII character, or \\t, or \\xHH".to_owned();
+    match text.as_bytes() {
+        [byte] if byte.is_ascii() => Ok(*byte),
+        b"\\t" => Ok(b'\t'),
+        [b'\\', b'x', hex @ ..] if hex.len() == 2 => {
+            let text = std::str::from_utf8(hex).map_err(|_| expected())?;
+            u8::from_str_radix(text, 16).ok().filter(u8::is_ascii).ok_or_else(expected)
+        }
+        _ => Err(expected()),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    // The server's own range (SR §2.1).
+    const SECONDS_MAX: u64 = 259_200;
+    match text.parse() {
+        Ok(seconds @ 1..=SECONDS_MAX) => Ok(Duration::from_secs(seconds)),
+        _ => Err(format!("a number of seconds from 1 to {SECONDS_MAX}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn bytes_are_written_as_themselves_or_in_hex() {
+        for (text, expected) in [(",", b','), ("\\t", b'\t'), ("\\x01", 1), ("|", b'|')] {
+            assert_eq!(byte(text), Ok(expected), "{text}");
+        }
+        for wrong in ["", "ab", "ä", "\\x", "\\xff", "\\xzz"] {
+            assert!(byte(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! `shipload import SOURCE… --to TARGET`.
+
+use std::path::PathBuf;
+
+use tokio::sync::watch;
+
+use super::{Interrupt, cancel_when_interrupted, on_runtime};
+use crate::cli::args::{Compression, ImportArgs, Output, Wire};
+use crate::cli::exit::Exit;
+use crate::cli::render;
+use crate::cli::render::progress::Bar;
+use crate::config::{self, Connected};
+use crate::loader::{CodecChoice, Ended, JobSpec, WireChoice};
+use crate::model::{Codec, JobState};
+
+pub(in crate::cli) fn run(args: ImportArgs) -> Exit {
+    on_runtime(import(args))
+}
+
+async fn import(args: ImportArgs) -> Exit {
+    let (told, interrupt) = watch::channel(None);
+    let (cancel, cancelled) = watch::channel(false);
+    tokio::spawn(cancel_when_interrupted(cancel, told));
+
+    let options = args.target.connect_options(args.load_timeout, args.timezone.clone());
+    let connected = match config::connect(&options).await {
+        Ok(connected) => connected,
+        Err(error) => return report_failure(&args, &error),
+    };
+    let exit = match spec(&args, &connected) {
+        Ok(spec) => load(&args, &connected, &spec, cancelled, &interrupt).await,
+        Err(error) => report_failure(&args, &error),
+    };
+    connected.close().await;
+    exit
+}
+
+async fn load(
+    args: &ImportArgs,
+    connected: &Connected,
+    spec: &JobSpec,
+    cancelled: watch::Receiver<bool>,
+    interrupt: &watch::Receiver<Option<Interrupt>>,
+) -> Exit {
+    let loader = connected.loader();
+    let bar = Bar::start(loader.progress());
+    let ended = loader.run(spec, cancelled).await;
+    bar.finish().await;
+    let exit = exit_of(&ended, *interrupt.borrow());
+    show(args, &ended);
+    exit
+}
+
+fn show(args: &ImportArgs, ended: &Ended) {
+    for notice in &ended.notices {
+        render::line(&format!("note: {notice}"));
+    }
+    match args.output {
+        Output::Json => render::result(&render::report_json(&ended.report)),
+        Output::Text => render::result(&render::report_text(&ended.report, ended.already.as_deref())),
+    }
+    if let Some(error) = &ended.error {
+        render::failure(error, error.place());
+    }
+}
+
+fn exit_of(ended: &Ended, interrupt: Option<Interrupt>) -> Exit {
+    match (&ended.error, interrupt) {
+        (Some(error), interrupt) => match (Exit::of(error), interrupt) {
+            (Exit::Interrupted, Some(interrupt)) => interrupt.exit(),
+            (exit, _) => exit,
+        },
+        (None, _) if ended.report.rows_rejected > 0 => Exit::SomeRejected,
+        (None, _) => Exit::Success,
+    }
+}
+
+/// A failure before there is a job to report on.
+fn report_failure(args: &ImportArgs, error: &config::Error) -> Exit {
+    if args.output == Output::Json {
+        render::result(&render::failure_json(error, &args.target.to, JobState::Failed));
+    }
+    render::failure(error, None)
+}
+
+fn spec(args: &ImportArgs, connected: &Connected) -> Result<JobSpec, config::Error> {
+    Ok(JobSpec {
+        name: args.job.clone(),
+        again: args.again,
+        dry_run: args.dry_run,
+        create_table: args.create_table || connected.creates_tables(),
+        reading: args.reading.options()?,
+        columns: args.columns.clone(),
+        filter: args.filter.clone(),
+        headers: connected.headers(&args.set)?,
+        wire: match args.wire {
+            Wire::Auto => WireChoice::Auto,
+            Wire::Csv => WireChoice::Csv,
+            Wire::Json => WireChoice::Json,
+        },
+        codec: codec(args.compression),
+        load_size: args.load_size,
+        parallel: args.parallel.0,
+        memory: args.memory,
+        rate_max: args.max_rate,
+        requests_max: args.max_requests,
+        rejects_max: args.max_rejects,
+        rejects_folder: args.rejects.clone(),
+        ..JobSpec::new(args.sources.clone(), state_folder(args, connected)?)
+    })
+}
+
+fn codec(choice: Compression) -> CodecChoice {
+    match choice {
+        Compression::Auto => CodecChoice::Auto,
+        Compression::None => CodecChoice::Fixed(Codec::None),
+        Compression::Lz4 => CodecChoice::Fixed(Codec::Lz4),
+        Compression::Zstd => CodecChoice::Fixed(Codec::Zstd),
+        Compression::Gzip => CodecChoice::Fixed(Codec::Gzip),
+    }
+}
+
+/// The journal's folder. A sandbox keeps its own: whoever deletes the sandbox means the memory of it, too.
+fn state_folder(args: &ImportArgs, connected: &Connected) -> Result<PathBuf, config::Error> {
+    if let Some(folder) = args.state_dir.clone().or_else(|| connected.state_folder()) {
+        return Ok(folder);
+    }
+    config::default_state_folder().ok_or_else(|| config::Error::Value {
+        what: "there is no folder for the journal: neither XDG_STATE_HOME nor HOME is set".to_owned(),
+        hint: "name one with --state-dir".to_owned(),
+    })
+}

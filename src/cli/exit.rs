@@ -1,0 +1,59 @@
+//! Every exit code.
+
+use std::process::ExitCode;
+
+use crate::failure::{Code, Failure};
+
+/// How the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// Every row is loaded.
+    Success,
+    /// It failed; running it again goes on, unless it said otherwise.
+    Failed,
+    /// The command line or the configuration is wrong.
+    Usage,
+    /// It finished, and some rows were rejected within the limit.
+    SomeRejected,
+    /// It stopped at the reject limit.
+    RejectLimit,
+    /// The outcome of a load is in doubt.
+    InDoubt,
+    /// Interrupted by Ctrl-C.
+    Interrupted,
+    /// Interrupted by SIGTERM.
+    Terminated,
+}
+
+impl Exit {
+    /// The exit code of a failure.
+    pub(super) fn of(failure: &dyn Failure) -> Self {
+        match failure.code() {
+            Code::Usage | Code::TargetInvalid | Code::SettingUnknown | Code::MemoryTooSmall => Self::Usage,
+            Code::RejectLimit => Self::RejectLimit,
+            Code::InDoubt | Code::CountsDisagree => Self::InDoubt,
+            Code::Interrupted => Self::Interrupted,
+            _ => Self::Failed,
+        }
+    }
+
+    /// The number that the caller sees.
+    pub(super) fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::SomeRejected => 3,
+            Self::RejectLimit => 4,
+            Self::InDoubt => 5,
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}

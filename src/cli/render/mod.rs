@@ -1,0 +1,87 @@
+//! What people and programs see: results on stdout, everything else on stderr.
+
+pub(super) mod progress;
+mod report;
+mod rows;
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+
+use serde_json::json;
+
+pub(super) use report::{json as report_json, text as report_text};
+pub(super) use rows::{csv as csv_rows, json as json_rows, table};
+
+use super::exit::Exit;
+use crate::failure::Failure;
+use crate::model::JobState;
+
+/// Writes a result to stdout; an empty one writes nothing. A reader that has gone away (`| head`) is no failure of ours.
+pub(super) fn result(text: &str) {
+    if text.is_empty() {
+        return;
+    }
+    let mut stdout = io::stdout().lock();
+    let _ = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+}
+
+/// Writes a line to stderr.
+pub(super) fn line(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Tells a failure in its parts: what stopped, why, where, and what to do; returns the exit code.
+pub(super) fn failure(error: &dyn Failure, place: Option<String>) -> Exit {
+    line(&failure_text(error, place));
+    Exit::of(error)
+}
+
+fn failure_text(error: &dyn Failure, place: Option<String>) -> String {
+    let mut text = format!("error[{}]: {error}", error.code());
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let _ = write!(text, "\n  because: {cause}");
+        source = cause.source();
+    }
+    if let Some(place) = place {
+        let _ = write!(text, "\n  at: {place}");
+    }
+    if let Some(hint) = error.hint() {
+        let _ = write!(text, "\n  hint: {hint}");
+    }
+    let _ = write!(text, "\n  more: shipload explain {}", error.code());
+    text
+}
+
+/// A failure before there was a job, in the shape of a report's essentials.
+pub(super) fn failure_json(error: &dyn Failure, target: &str, state: JobState) -> String {
+    let message = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    let message = message.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    let error = json!({ "code": error.code().as_str(), "message": message, "hint": error.hint() });
+    json!({ "job": null, "state": state, "target": target, "error": error }).to_string()
+}
+
+/// A number with commas between thousands.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_grouped() {
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+}
