@@ -1,0 +1,15 @@
+//! The real binary against the sandbox, as a user runs it.
+
+#![expect(clippy::unwrap_used, reason = "what a test cannot go on without ends it")]
+#![expect(clippy::float_cmp, reason = "counts and sums of the inputs are exact as floats")]
+#![expect(clippy::format_collect, reason = "inputs are made once per test")]
+
+mod commands;
+mod failures;
+mod formats;
+mod idempotence;
+mod interrupts;
+mod outside;
+mod real_data;
+mod rejects;
+mod support;

@@ -1,0 +1,137 @@
+//! Clients that know nothing of shipload, against its sandbox: curl and a MySQL client library.
+
+use std::process::Command;
+
+use mysql_async::prelude::Queryable;
+use serde_json::{Value, json};
+
+use super::support::{Sandbox, World, example};
+
+const CREATE: &str = "
+    CREATE TABLE demo.airports (
+        iata VARCHAR(10) NOT NULL COMMENT 'code', name VARCHAR(200), city VARCHAR(100), state VARCHAR(10),
+        country VARCHAR(60), latitude DOUBLE, longitude DOUBLE
+    ) ENGINE = OLAP DUPLICATE KEY (iata) COMMENT 'all airports'
+    DISTRIBUTED BY HASH (iata) BUCKETS 4 PROPERTIES ('replication_num' = '1')";
+
+fn mysql<R>(sandbox: &Sandbox, work: impl AsyncFnOnce(&mut mysql_async::Conn) -> R) -> R {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let url = format!("mysql://root@{}/", sandbox.mysql);
+        let mut connection = mysql_async::Conn::from_url(url).await.unwrap();
+        let result = work(&mut connection).await;
+        connection.disconnect().await.unwrap();
+        result
+    })
+}
+
+fn create(sandbox: &Sandbox) {
+    mysql(sandbox, async |connection| {
+        connection.query_drop("CREATE DATABASE IF NOT EXISTS demo").await.unwrap();
+        connection.query_drop(CREATE).await.unwrap();
+    });
+}
+
+fn curl(sandbox: &Sandbox, arguments: &[&str]) -> Value {
+    let url = format!("http://{}/api/demo/airports/_stream_load", sandbox.frontend);
+    let output = Command::new("curl")
+        .args(["-sS", "--location-trusted", "-u", "root:", "-H", "Expect: 100-continue"])
+        .args(arguments)
+        .arg(url)
+        .output()
+        .expect("curl is needed for this test");
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+}
+
+#[test]
+fn curl_loads_a_csv_file_through_the_redirect_and_a_label_loads_once() {
+    let world = World::new();
+    let sandbox = world.sandbox(&[]);
+    create(&sandbox);
+    let file = example("airports.csv").display().to_string();
+    let flags = [
+        "-T",
+        &file,
+        "-H",
+        "label: by-curl",
+        "-H",
+        "column_separator: ,",
+        "-H",
+        "enclose: \"",
+        "-H",
+        "skip_header: 1",
+        "-H",
+        "strict_mode: true",
+        "-H",
+        "max_filter_ratio: 0",
+    ];
+    let reply = curl(&sandbox, &flags);
+    assert_eq!((&reply["Status"], &reply["NumberLoadedRows"]), (&json!("Success"), &json!(3376)), "{reply}");
+    assert_eq!(reply["LoadBytes"], json!(std::fs::metadata(&file).unwrap().len()));
+    let reply = curl(&sandbox, &flags);
+    let expected = (&json!("Label Already Exists"), &json!("FINISHED"));
+    assert_eq!((&reply["Status"], &reply["ExistingJobStatus"]), expected, "{reply}");
+    assert_eq!(world.number("select count(*) from airports"), 3376.0);
+}
+
+#[test]
+fn curl_loads_json_and_sees_what_was_filtered() {
+    let world = World::new();
+    let sandbox = world.sandbox(&[]);
+    create(&sandbox);
+    let rows = r#"{"iata":"AAA","latitude":1.5}{"iata":"BBB","latitude":"north"}"#;
+    let file = world.file("rows.json", rows);
+    let flags = ["-T", &file, "-H", "format: json", "-H", "strict_mode: true"];
+    let reply = curl(&sandbox, &[&flags[..], &["-H", "max_filter_ratio: 0.6"]].concat());
+    let counts = ["NumberTotalRows", "NumberLoadedRows", "NumberFilteredRows"].map(|field| reply[field].clone());
+    assert_eq!(counts, [json!(2), json!(1), json!(1)], "{reply}");
+    let log = Command::new("curl").args(["-sS", reply["ErrorURL"].as_str().unwrap()]).output().unwrap();
+    let log = String::from_utf8(log.stdout).unwrap();
+    assert!(log.starts_with("Error: ") && log.contains("north"), "{log}");
+    let reply = curl(&sandbox, &flags);
+    assert_eq!(reply["Status"], json!("Fail"), "{reply}");
+    assert!(reply["Message"].as_str().unwrap().contains("too many filtered rows"), "{reply}");
+}
+
+#[test]
+fn a_mysql_client_creates_loads_and_asks() {
+    let world = World::new();
+    let sandbox = world.sandbox(&[]);
+    create(&sandbox);
+    let file = example("airports.csv").display().to_string();
+    world.import(&[&file, "--to", &sandbox.target("demo/airports")]).loaded();
+    mysql(&sandbox, async |connection| {
+        connection.query_drop("USE demo").await.unwrap();
+        let query = "SELECT state, COUNT(*) AS n FROM airports GROUP BY state ORDER BY n DESC LIMIT 3";
+        let top: Vec<(String, i64)> = connection.query(query).await.unwrap();
+        assert_eq!(top, [("AK".to_owned(), 263), ("TX".to_owned(), 209), ("CA".to_owned(), 205)]);
+        let rows: Vec<(String, f64)> =
+            connection.exec("SELECT name, latitude FROM airports WHERE iata = ?", ("00M",)).await.unwrap();
+        assert_eq!(rows, [("Thigpen".to_owned(), 31.953_764_72)]);
+        let tables: Vec<String> = connection.query("SHOW TABLES").await.unwrap();
+        assert_eq!(tables, ["airports"]);
+        let wrong = connection.query_drop("SELECT nothing FROM nowhere").await;
+        assert!(wrong.is_err());
+    });
+}
+
+#[test]
+fn tables_are_created_over_the_mysql_port_of_a_cluster() {
+    let world = World::new();
+    let sandbox = world.sandbox(&[]);
+    let file = example("seattle-weather.csv").display().to_string();
+    let target = sandbox.target("fresh/weather");
+    let flags = ["--create-table", "--mysql-port", &sandbox.mysql_port()];
+    let report = world.import(&[&[file.as_str(), "--to", &target], &flags[..]].concat()).loaded();
+    assert_eq!(report["rows_loaded"], json!(1461));
+    let query = [
+        "sql",
+        "select count(*) n, max(temp_max) hottest from weather",
+        "--to",
+        &sandbox.target("fresh"),
+        "--output",
+        "csv",
+    ];
+    let ran = world.run(&query);
+    assert_eq!(ran.stdout.trim(), "n,hottest\n1461,35.6", "{ran:?}");
+}
