@@ -27,7 +27,7 @@ use crate::planner::{self, Limits};
 use crate::reader::reject::RejectsWriter;
 use crate::reader::{self, Format, Reader};
 use crate::source::{self, Input};
-use crate::telemetry::{Progress, memory};
+use crate::telemetry::{Progress, Stage, memory};
 
 /// Chunks between the pipeline and the dispatcher. The budget bounds the bytes; this one only decouples the two.
 const QUEUE_CHUNKS: usize = 1;
@@ -218,6 +218,9 @@ impl<'a> Account<'a> {
         };
         let mut failure = None;
         if let Some(read) = read.transpose().map_err(|_| Error::Broken)? {
+            // Once everything is read, all that is left to wait for is the target.
+            let waited = self.loader.clock.instant() - read.ended;
+            self.loader.progress.waited_for(Stage::Target, waited);
             self.report.inputs = read.reports;
             self.report.rejects = read.rejects;
             failure = read.failure;
@@ -330,6 +333,7 @@ struct Reading {
 
 /// How reading ended.
 struct Read {
+    ended: Instant,
     reports: Vec<InputReport>,
     rejects: Option<String>,
     failure: Option<Error>,
@@ -352,7 +356,13 @@ impl Reading {
             halt.send_replace(true);
         }
         let rejected = Progress::read(&self.context.progress.rows_rejected) > 0;
-        Read { reports: self.reports, rejects: rejected.then(|| self.sink.folder.display().to_string()), failure }
+        let ended = self.context.clock.instant();
+        Read {
+            ended,
+            reports: self.reports,
+            rejects: rejected.then(|| self.sink.folder.display().to_string()),
+            failure,
+        }
     }
 
     /// Reads one input. An error without content is a stop that somebody else asked for.
@@ -379,10 +389,13 @@ impl Reading {
         let progress = Arc::clone(&self.context.progress);
         let before = (Progress::read(&progress.rows_read), Progress::read(&progress.rows_rejected));
         let reader = probed.into_reader(input.projected, input.known).map_err(|error| Some(error.into()))?;
-        let reader = Counted { reader, counter: Arc::clone(&counter), seen: 0, progress: Arc::clone(&progress) };
+        // Parquet and Arrow files are read in pieces that overlap; no more is read of a file than there is.
+        let bytes_max = input.input.bytes.unwrap_or(u64::MAX);
+        let (counter_below, progress_above) = (Arc::clone(&counter), Arc::clone(&progress));
+        let reader = Counted { reader, counter: counter_below, bytes_max, seen: 0, progress: progress_above };
         let result = pipeline::run(Box::new(reader), options, &self.context, &mut self.sink);
         let report = &mut self.reports[index];
-        report.bytes = counter.load(Ordering::Relaxed);
+        report.bytes = counter.load(Ordering::Relaxed).min(bytes_max);
         report.rows = Progress::read(&progress.rows_read) - before.0;
         report.rejected = Progress::read(&progress.rows_rejected) - before.1;
         result.map_err(|failure| match failure {
@@ -410,6 +423,7 @@ struct Counted {
     reader: Box<dyn Reader>,
     /// Stored bytes of this input consumed, moved by the reader below.
     counter: Arc<AtomicU64>,
+    bytes_max: u64,
     seen: u64,
     progress: Arc<Progress>,
 }
@@ -417,7 +431,7 @@ struct Counted {
 impl Reader for Counted {
     fn next(&mut self, rejects: &mut Vec<Reject>) -> Result<Option<Batch>, reader::Error> {
         let result = self.reader.next(rejects);
-        let now = self.counter.load(Ordering::Relaxed);
+        let now = self.counter.load(Ordering::Relaxed).min(self.bytes_max);
         Progress::add(&self.progress.bytes_read, now - self.seen);
         self.seen = now;
         result

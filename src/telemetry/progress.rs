@@ -69,6 +69,8 @@ const SHARE_MIN: f64 = 0.1;
 
 fn describe(elapsed: Duration, reader: Duration, encoder: Duration, target: Duration) -> String {
     let share = |wait: Duration| wait.as_secs_f64() / elapsed.as_secs_f64().max(f64::EPSILON);
+    // The reader waits for the encoder also while that one waits for the target: only the rest is encoding.
+    let encoder = encoder.saturating_sub(target);
     let stages = [
         (share(target), "the target: the pipeline waited for loads to be taken"),
         (share(encoder), "encoding and compressing: the reader waited for them"),
@@ -98,5 +100,14 @@ mod tests {
             progress.bottleneck(Duration::from_secs(10)),
             "the target: the pipeline waited for loads to be taken during 70 % of the run"
         );
+    }
+
+    #[test]
+    fn an_encoder_that_waits_for_the_target_is_not_to_blame() {
+        let progress = Progress::default();
+        progress.waited_for(Stage::Encoder, Duration::from_secs(7));
+        assert!(progress.bottleneck(Duration::from_secs(10)).starts_with("encoding"));
+        progress.waited_for(Stage::Target, Duration::from_secs(6));
+        assert!(progress.bottleneck(Duration::from_secs(10)).starts_with("the target"));
     }
 }
