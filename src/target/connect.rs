@@ -38,11 +38,13 @@ impl Connector {
         let connecting = async {
             let hosts = tokio::net::lookup_host((address.host.as_str(), address.port))
                 .await
-                .map_err(|error| failed(Stage::Resolve, error.to_string()))?
+                .map_err(|error| failed(Stage::Resolve, innermost(&error)))?
                 .collect::<Vec<_>>();
-            let tcp = first_of(&hosts).await.map_err(|error| failed(Stage::Connect, error.to_string()))?;
+            let tcp = TcpStream::connect(hosts.as_slice())
+                .await
+                .map_err(|error| failed(Stage::Connect, innermost(&error)))?;
             // The head of a request and the first piece of its body are separate writes; neither should wait for an ACK.
-            tcp.set_nodelay(true).map_err(|error| failed(Stage::Connect, error.to_string()))?;
+            tcp.set_nodelay(true).map_err(|error| failed(Stage::Connect, innermost(&error)))?;
             match (&self.tls, address.scheme) {
                 (_, Scheme::Http) => Ok(Stream::new(Box::new(tcp))),
                 (None, Scheme::Https) => {
@@ -63,10 +65,6 @@ impl Connector {
             Err(failed(Stage::Connect, format!("no connection within {} s", self.within.as_secs())))
         })
     }
-}
-
-async fn first_of(hosts: &[std::net::SocketAddr]) -> io::Result<TcpStream> {
-    TcpStream::connect(hosts).await
 }
 
 fn tls_config(ca_file: Option<&Path>) -> Result<ClientConfig, Error> {

@@ -17,6 +17,16 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A flag that names hosts cannot be read.
+    #[error("`{text}` is no usable value of {flag}: {reason}")]
+    InvalidHost {
+        /// The flag.
+        flag: &'static str,
+        /// Its value.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// No Stream Load header has that name.
     #[error("there is no Stream Load setting `{name}`")]
     SettingUnknown {
@@ -194,6 +204,7 @@ impl Error {
             Self::CountsDisagree { .. }
             | Self::AnswerUnreadable { sent: false, .. }
             | Self::InvalidUrl { .. }
+            | Self::InvalidHost { .. }
             | Self::SettingUnknown { .. }
             | Self::SettingReserved { .. }
             | Self::SettingInvalid { .. }
@@ -212,7 +223,7 @@ impl Error {
 impl Failure for Error {
     fn code(&self) -> Code {
         match self {
-            Self::InvalidUrl { .. } => Code::TargetInvalid,
+            Self::InvalidUrl { .. } | Self::InvalidHost { .. } => Code::TargetInvalid,
             Self::SettingUnknown { .. } | Self::SettingReserved { .. } | Self::SettingInvalid { .. } => {
                 Code::SettingUnknown
             }
@@ -233,7 +244,13 @@ impl Failure for Error {
 
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::InvalidUrl { .. } => "write it as starrocks://user@fe1:8030,fe2:8030/database/table".to_owned(),
+            Self::InvalidUrl { .. } => {
+                "write it as starrocks://user@fe1:8030,fe2:8030/database/table, or sandbox:database/table".to_owned()
+            }
+            Self::InvalidHost { flag: "--map-host", .. } => {
+                "write it as node=host:port, such as be1=10.0.0.5:18040".to_owned()
+            }
+            Self::InvalidHost { .. } => "write it as host, host:port, *.suffix or *".to_owned(),
             Self::SettingUnknown { nearest: Some(nearest), .. } => format!("did you mean `{nearest}`?"),
             Self::SettingUnknown { nearest: None, .. } => {
                 "see the Stream Load headers in the StarRocks manual; `shipload explain L4003` lists those taken"
@@ -274,14 +291,28 @@ impl Failure for Error {
                 "one SELECT, SHOW, DESC or EXPLAIN goes through the HTTP SQL API; what changes something needs a MySQL client"
                     .to_owned()
             }
-            Self::ColumnUnsupported { .. } | Self::Refused { .. } => return None,
+            Self::Refused { .. } => {
+                "correct what the message names, most often in --columns, --where or --set, and run the import again"
+                    .to_owned()
+            }
+            Self::ColumnUnsupported { .. } => {
+                "rename or compute it with --columns, or create the table by hand".to_owned()
+            }
         })
     }
 }
 
+/// What stands behind the address of a MySQL port.
+pub(super) const MYSQL: &str = " (MySQL)";
+
 fn unreachable_hint(attempts: &[(String, String)]) -> String {
-    if attempts.iter().any(|(address, _)| address.contains(" via ")) {
-        "the frontend names a node that cannot be reached from here: map its name with --map-host node=host:port"
+    let node = attempts.iter().find_map(|(address, _)| address.split_once(" via "));
+    if let Some((node, _)) = node {
+        format!(
+            "the frontend names a node that is down, or is reached elsewhere from here: --map-host {node}=HOST:PORT"
+        )
+    } else if attempts.iter().any(|(address, _)| address.ends_with(MYSQL)) {
+        "tables are created over the frontend's MySQL port: name it with --mysql-port, or create the table by hand"
             .to_owned()
     } else {
         "check host and port (the frontend's HTTP port, 8030 by default), and that no firewall is in between".to_owned()

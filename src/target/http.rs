@@ -109,7 +109,7 @@ pub(super) async fn exchange(
         let response = respond(sender.send_request(request), asked, started + patience.first).await;
         let response = response.map_err(|lost| match lost {
             Lost::Silence => fault(silence(patience.first, call.body)),
-            Lost::Broken(error) => fault(innermost(&error)),
+            Lost::Broken(error) => fault(broken(&error)),
         })?;
         let (head, incoming) = response.into_parts();
         let body = collect(incoming, call.answer_bytes_max).await.map_err(fault)?;
@@ -219,13 +219,22 @@ async fn collect(mut incoming: Incoming, bytes_max: usize) -> Result<Bytes, Stri
     Ok(whole.freeze())
 }
 
-/// The last cause of an error: the system's own words.
+/// The last cause of an error: the system's own words, without the number that it gives them.
 pub(super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut last = error;
     while let Some(source) = last.source() {
         last = source;
     }
-    last.to_string()
+    let words = last.to_string();
+    words.split_once(" (os error ").map_or(words.as_str(), |(words, _)| words).to_owned()
+}
+
+/// Why an exchange broke off. A peer that speaks first, as MySQL's port does, breaks off as well as one that answers
+/// with something else than HTTP.
+fn broken(error: &hyper::Error) -> String {
+    const SPOKE_FIRST: &str = "received unexpected message from connection";
+    let words = innermost(error);
+    if error.is_parse() || words == SPOKE_FIRST { "what it says is no HTTP".to_owned() } else { words }
 }
 
 /// A request's body: the pieces of a chunk, as they are, once the gate is open.

@@ -7,6 +7,7 @@ use mysql_async::{Conn, OptsBuilder};
 use tokio::time::timeout;
 
 use super::Error;
+use super::error::MYSQL;
 use super::http::innermost;
 use super::reply;
 use crate::model::Secret;
@@ -65,7 +66,7 @@ enum Trouble {
 async fn connect(login: &Login<'_>) -> Result<(Conn, String), Error> {
     let mut attempts = Vec::new();
     for host in &login.hosts {
-        let address = format!("{host}:{} (MySQL)", login.port);
+        let address = format!("{host}:{}{MYSQL}", login.port);
         let options = OptsBuilder::default()
             .ip_or_hostname(host.clone())
             .tcp_port(login.port)

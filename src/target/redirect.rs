@@ -31,9 +31,8 @@ impl FromStr for HostMap {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let invalid = |reason: String| Error::InvalidUrl { text: text.to_owned(), reason };
-        let (from, to) =
-            text.split_once('=').ok_or_else(|| invalid("a host map is written node=host:port".to_owned()))?;
+        let invalid = |reason: String| Error::InvalidHost { flag: "--map-host", text: text.to_owned(), reason };
+        let (from, to) = text.split_once('=').ok_or_else(|| invalid("there is no `=` in it".to_owned()))?;
         let (host, port) = split_host(from.trim()).map_err(invalid)?;
         let (to_host, to_port) = split_host(to.trim()).map_err(invalid)?;
         Ok(Self { host, port, to_host, to_port })
@@ -49,7 +48,7 @@ struct Allowed {
 
 impl Allowed {
     fn parse(text: &str) -> Result<Self, Error> {
-        let invalid = |reason: String| Error::InvalidUrl { text: text.to_owned(), reason };
+        let invalid = |reason: String| Error::InvalidHost { flag: "--allow-redirect", text: text.to_owned(), reason };
         let trimmed = text.trim();
         if trimmed == "*" {
             return Ok(Self { host: "*".to_owned(), port: None });

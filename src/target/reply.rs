@@ -112,8 +112,8 @@ pub(super) fn judge(reply: &Reply, sent: &Sent<'_>) -> Verdict {
             Verdict::Failed(Error::LabelBusy { label: sent.label.to_string(), message: said(reply) })
         }
         "label already exists" => Verdict::Ask(said(reply)),
-        // A backend's failure whose words are not known may still have been committed (SR §3.4).
-        "fail" => failed(reply, sent, Meaning::Open),
+        // A backend's failure whose words are not known may still have been committed (SR §3.4): the label says.
+        "fail" => failed(reply, sent, Meaning::Settle),
         // A frontend's comes before any transaction.
         "failed" => failed(reply, sent, Meaning::Again(0)),
         _ => Verdict::Failed(Error::Unconfirmed {
@@ -193,7 +193,10 @@ fn failed(reply: &Reply, sent: &Sent<'_>, unknown: Meaning) -> Verdict {
 }
 
 fn nothing_selected(reply: &Reply, sent: &Sent<'_>) -> bool {
-    reply.rows_unselected == Some(sent.rows) && reply.rows_filtered == Some(0) && reply.rows_loaded == Some(0)
+    let all_unselected = reply.rows_unselected == Some(sent.rows);
+    // Where the failure comes before the rows are counted, the whole body has arrived and none of it was at fault.
+    let uncounted = reply.rows_total == Some(0) && reply.load_bytes == Some(sent.body_bytes);
+    (all_unselected || uncounted) && reply.rows_filtered == Some(0) && reply.rows_loaded == Some(0)
 }
 
 fn error_of(meaning: Meaning, message: String, address: &str, place: &str) -> Error {
@@ -233,6 +236,16 @@ pub(super) fn refusal(reply: &Reply, address: &str, place: &str) -> Error {
         Some(Meaning::Open | Meaning::Settle) | None => Error::Refused { message },
         Some(meaning) => error_of(meaning, message, address, place),
     }
+}
+
+/// What an answer says for itself: the message in it where it is a reply of any shape, else its start.
+pub(super) fn words(status: hyper::StatusCode, body: &[u8]) -> String {
+    let Ok(Value::Object(members)) = serde_json::from_slice(body) else { return excerpt(status, body) };
+    let said = ["message", "msg", "exception"].into_iter().find_map(|wanted| {
+        let member = members.iter().find(|(key, _)| key.eq_ignore_ascii_case(wanted));
+        member.and_then(|(_, value)| value.as_str()).filter(|text| !text.is_empty())
+    });
+    said.map_or_else(|| excerpt(status, body), |said| cut(said, 2_000))
 }
 
 /// Whether a message says that the database, or the table, does not exist.

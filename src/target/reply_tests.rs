@@ -78,15 +78,16 @@ fn a_known_label_is_loaded_running_or_to_be_asked_for() {
     assert!(matches!(running, Error::LabelBusy { .. }));
     assert_eq!(running.disposition(), Disposition::Resolve);
     assert!(matches!(judged(&body(""), false), Verdict::Ask(_)));
-    let older = json!({"Status": "Fail", "Message": "error_msg{Label [job-1] has already been used.}"});
-    assert!(matches!(judged(&older, false), Verdict::Ask(_)));
+    for words in ["error_msg{Label [job-1] has already been used.}", "something new", ""] {
+        let failed = json!({"Status": "Fail", "Message": words});
+        assert!(matches!(judged(&failed, false), Verdict::Ask(_)), "{words}");
+    }
 }
 
 #[test]
 fn each_meaning_has_its_disposition() {
     let after = |milliseconds| Meaning::pause(milliseconds);
     for (status, message, disposition) in [
-        ("Fail", "something new", Disposition::Resolve),
         ("FAILED", "something new", Disposition::Retry { after: None }),
         ("Weird", "something new", Disposition::Resolve),
         ("Fail", "FE RPC failure, address=x", Disposition::Resolve),
@@ -117,7 +118,13 @@ fn an_empty_load_is_fine_only_where_the_filter_emptied_it() {
     };
     let Verdict::Loaded(loaded) = judged(&empty(10), true) else { panic!("not accounted for") };
     assert_eq!((loaded.rows_loaded, loaded.rows_unselected), (Some(0), Some(10)));
-    for verdict in [judged(&empty(10), false), judged(&empty(0), true)] {
+    let mut uncounted = empty(0);
+    uncounted["NumberTotalRows"] = json!(0);
+    let Verdict::Loaded(loaded) = judged(&uncounted, true) else { panic!("not accounted for") };
+    assert_eq!((loaded.rows_loaded, loaded.rows_unselected), (Some(0), Some(10)));
+    let mut cut_off = uncounted.clone();
+    cut_off["LoadBytes"] = json!(98);
+    for verdict in [judged(&empty(10), false), judged(&empty(0), true), judged(&cut_off, true)] {
         assert!(matches!(error(verdict), Error::Refused { .. }));
     }
 }
@@ -154,6 +161,15 @@ fn label_states_are_read_and_refusals_told_apart() {
     for body in ["", "{}", r#"{"status":"OK"}"#, r#"{"status":"OK","state":"NEW"}"#, "<html>"] {
         assert!(label_state(body.as_bytes(), "fe", "db").is_none(), "{body}");
     }
+}
+
+#[test]
+fn the_words_of_an_answer_are_its_message_and_not_its_braces() {
+    let words = |body: &str| words(hyper::StatusCode::NOT_FOUND, body.as_bytes());
+    assert_eq!(words(r#"{"code":"404","message":"Table [t] does not exists"}"#), "Table [t] does not exists");
+    assert_eq!(words(r#"{"status":"FAILED","msg":"Access denied"}"#), "Access denied");
+    assert_eq!(words(r#"{"code":"404"}"#), r#"HTTP 404: {"code":"404"}"#);
+    assert_eq!(words("Not Found"), "HTTP 404: Not Found");
 }
 
 #[test]

@@ -26,7 +26,11 @@ fn v2_column(column: &Value) -> Option<Column> {
     // The first builds of this API spread the type over the column itself.
     let ty = match column.get("type") {
         Some(ty) => v2_type(ty)?,
-        None => scalar(column.get("primitiveType")?.as_str()?, column),
+        None => match column.get("primitiveType")?.as_str()? {
+            // Nested types have none; `DESC` tells them.
+            "INVALID_TYPE" => return None,
+            primitive => scalar(primitive, column),
+        },
     };
     Some(Column {
         name: column.get("name")?.as_str()?.to_owned(),
@@ -164,13 +168,17 @@ mod tests {
     #[test]
     fn the_first_shape_of_the_v2_schema_is_read_too() {
         let body = json!({"result": {"columns": [
-            {"name": "a", "primitiveType": "VARCHAR", "columnSize": 5, "isKey": true, "isAllowNull": false},
+            {"name": "a", "primitiveType": "VARCHAR", "primitiveTypeSize": 16, "columnSize": 5, "precision": 0,
+             "scale": 0, "isKey": true, "isAllowNull": false},
             {"name": "d", "primitiveType": "DECIMAL128", "precision": 38, "scale": 2, "isAllowNull": true},
         ]}});
         assert_eq!(
             shown(&from_v2(body.to_string().as_bytes()).unwrap()),
             ["a VARCHAR(5) NOT NULL KEY", "d DECIMAL(38,2)"]
         );
+        // It cannot tell nested types; then nothing is better than a part.
+        let nested = json!({"result": {"columns": [{"name": "tags", "primitiveType": "INVALID_TYPE"}]}});
+        assert!(from_v2(nested.to_string().as_bytes()).is_none());
     }
 
     #[test]

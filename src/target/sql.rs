@@ -69,15 +69,12 @@ fn failed(message: String) -> Error {
 }
 
 fn refusal(answer: &Answer, address: &str) -> Error {
-    let message = match reply::parse(&answer.body) {
-        Some(reply) if !reply.message.is_empty() => reply.message,
-        _ => reply::excerpt(answer.status, &answer.body),
-    };
+    let message = reply::words(answer.status, &answer.body);
     match answer.status.as_u16() {
         401 => Error::AccessDenied { address: address.to_owned(), message },
         // The limit of connections, or a follower that cannot serve just now.
         429 | 503 => Error::Busy { after: None, message },
-        404 => Error::QueryFailed { message: format!("this server has no SQL over HTTP ({message})") },
+        404 => failed(format!("{address} has no SQL over HTTP: a backend's port, or a server before 3.2 ({message})")),
         _ => failed(message),
     }
 }

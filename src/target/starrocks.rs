@@ -176,7 +176,7 @@ impl StarRocks {
         }
     }
 
-    /// Settles a load whose reply says no more than that its label is taken.
+    /// Settles a load whose reply says no more than that its label is taken, or nothing that is understood.
     async fn settle(&self, label: &Label, message: String) -> Result<Loaded, Error> {
         match self.label_state(label).await {
             Ok(LabelState::Visible) => Ok(Loaded::before(true)),
@@ -185,7 +185,7 @@ impl StarRocks {
             Ok(LabelState::Prepare | LabelState::Prepared) => {
                 Err(Error::LabelBusy { label: label.to_string(), message })
             }
-            // The server says that the label is taken and does not know it: forgotten, or a matter of timing.
+            // The label is not known, although the load had begun: forgotten, or a matter of timing.
             Ok(LabelState::Unknown) | Err(_) => {
                 Err(Error::Unconfirmed { address: self.options.url.to_string(), reason: message })
             }
@@ -253,8 +253,10 @@ impl StarRocks {
             Err(Error::QueryFailed { message }) if reply::says_no_table(&message) => {
                 Err(Error::NoSuchTable { place: format!("{database}.{table}"), message })
             }
-            // Neither of the older ways is there: what the newer one said tells more than `Not Found`.
-            Err(error) if short.answer.status == StatusCode::NOT_FOUND => Err(error),
+            // No frontend is without all three.
+            _ if [&full, &short].iter().all(|reached| reached.answer.status == StatusCode::NOT_FOUND) => {
+                Err(unreadable(&short))
+            }
             _ => Err(no_reply(&short)),
         }
     }
@@ -329,13 +331,12 @@ fn basic(user: &str, password: &Secret<String>) -> HeaderValue {
 
 /// An error where an answer says that access is denied or that the table does not exist.
 fn check_place(reached: &Reached, database: &str, table: &str) -> Result<(), Error> {
-    let text = String::from_utf8_lossy(&reached.answer.body);
-    let excerpt = reply::excerpt(reached.answer.status, &reached.answer.body);
+    let message = reply::words(reached.answer.status, &reached.answer.body);
     if reached.answer.status == StatusCode::UNAUTHORIZED {
-        return Err(Error::AccessDenied { address: reached.address.to_string(), message: excerpt });
+        return Err(Error::AccessDenied { address: reached.address.to_string(), message });
     }
-    if reply::says_no_table(&text) {
-        return Err(Error::NoSuchTable { place: format!("{database}.{table}"), message: excerpt });
+    if reply::says_no_table(&message) {
+        return Err(Error::NoSuchTable { place: format!("{database}.{table}"), message });
     }
     Ok(())
 }
@@ -356,12 +357,10 @@ fn no_reply(reached: &Reached) -> Error {
     if reached.answer.sent {
         return Error::AnswerUnreadable { address, excerpt, sent: true };
     }
-    let message = format!("{address}: {excerpt}");
+    let words = reply::words(reached.answer.status, &reached.answer.body);
+    let message = format!("{address}: {words}");
     match reached.answer.status.as_u16() {
-        401 | 403 => {
-            let said = reply::parse(&reached.answer.body).map(|reply| reply.message).filter(|said| !said.is_empty());
-            Error::AccessDenied { address, message: said.unwrap_or(excerpt) }
-        }
+        401 | 403 => Error::AccessDenied { address, message: words },
         429 | 502 | 503 | 504 => {
             let after = reached.answer.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
             Error::Busy { after: after.and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs), message }

@@ -48,11 +48,26 @@ async fn a_table_that_does_not_exist_is_told_from_one_that_cannot_be_seen() {
         (&[(SQL, "500 Oops", r#"{"status":"FAILED","msg":"Unknown database 'db'"}"#)], Code::NoSuchTable),
         (&[(V2, "401 Unauthorized", r#"{"status":"FAILED","msg":"Access denied"}"#)], Code::AccessDenied),
         (&[(SHORT, "200 OK", "<html>")], Code::AnswerUnreadable),
+        // A backend knows none of the three.
+        (&[], Code::AnswerUnreadable),
     ] {
         let node = frontend(answers).await;
         let error = target(&[node.port]).table().await.unwrap_err();
         assert_eq!(error.code(), code, "{answers:?}: {error}");
+        assert!(!error.to_string().contains('{'), "the server's words are enough: {error}");
     }
+}
+
+#[tokio::test]
+async fn a_port_of_another_protocol_is_said_to_be_one() {
+    let mysql = Node::start(|mut peer| async move {
+        peer.write("J\0\0\0\n8.0.33\0\u{8}\0\0\0").await;
+        peer.rest().await;
+    })
+    .await;
+    let error = target(&[mysql.port]).table().await.unwrap_err();
+    assert_eq!(error.code(), Code::TargetUnreachable);
+    assert!(error.to_string().contains("(what it says is no HTTP)"), "{error}");
 }
 
 #[tokio::test]
