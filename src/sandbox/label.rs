@@ -10,7 +10,7 @@
 //! which each database keeps the newest, and those not for ever. The rules are functions over that table; [`Registry`]
 //! adds the loads in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -130,7 +130,9 @@ fn newest(connection: &Connection, database: &str, label: &str) -> rusqlite::Res
 
 /// Writes down how a load ended.
 fn record(connection: &Connection, ended: &Ended, now_ms: i64) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached("INSERT INTO sb_loads VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
+    // An aborted load may be written twice, see `Registry::write_down`.
+    let mut statement =
+        connection.prepare_cached("INSERT OR REPLACE INTO sb_loads VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
     let rows = i64::try_from(ended.loaded_rows).unwrap_or(i64::MAX);
     let Ended { id, database, label, table, state, reason, .. } = ended;
     statement.execute((id, database, label, table, state.as_str(), reason, rows, now_ms))?;
@@ -151,10 +153,16 @@ fn evict(connection: &Connection, database: &str, open: usize, keep: Retention, 
     Ok(())
 }
 
+/// How many loads may be under way. Each of them keeps a thread busy, of which the runtime has 512; the others are for
+/// those who ask how it goes.
+const RUNNING_MAX: usize = 256;
+
 /// Why a load is not begun.
 #[derive(Debug)]
 pub(super) enum Refusal {
     Malformed,
+    /// So many loads are under way that there is no room for another.
+    Crowded(usize),
     /// The label has an owner; this is what its client is told.
     Taken(&'static str),
     Sqlite(rusqlite::Error),
@@ -180,7 +188,7 @@ enum Phase {
     Prepare,
     /// Its rows are being made visible: it can no longer be cancelled.
     Committing,
-    /// It was cancelled, and the row that says so is being written.
+    /// It was aborted, and the row that says so is still to be written.
     Aborting(String),
 }
 
@@ -227,6 +235,10 @@ impl Registry {
         if loads.owner(database, label).is_some() {
             return Err(Refusal::Taken("RUNNING"));
         }
+        let running = loads.open.values().filter(|open| !matches!(open.phase, Phase::Aborting(_))).count();
+        if running >= RUNNING_MAX {
+            return Err(Refusal::Crowded(running));
+        }
         let owner = self.store.read(|connection| owner(connection, database, label)).map_err(Refusal::Sqlite)?;
         if let Some(status) = owner.and_then(State::existing_job_status) {
             return Err(Refusal::Taken(status));
@@ -266,27 +278,46 @@ impl Registry {
 
     /// Aborts a load in PREPARE; tells whether it was in it.
     fn abort(&self, id: i64, reason: &str) -> rusqlite::Result<bool> {
-        let ended = {
+        {
             let mut loads = self.loads();
             let Some(open) = loads.open.get_mut(&id).filter(|open| open.phase == Phase::Prepare) else {
                 return Ok(false);
             };
             open.phase = Phase::Aborting(reason.to_owned());
             open.aborted.notify_one();
-            open.ended(id, State::Aborted, reason, 0)
-        };
-        let written = self.store.write(|transaction| self.settle(transaction, &ended));
-        self.loads().open.remove(&id);
-        written.map(|()| true)
+        }
+        self.write_down().map(|()| true)
     }
 
-    /// Writes down how a load ended, and forgets older ones.
-    fn settle(&self, connection: &Connection, ended: &Ended) -> rusqlite::Result<()> {
+    /// Writes down which loads were aborted, unless somebody is writing: a long load would keep whoever was refused
+    /// waiting for the answer. Each load does this again when it has been written, and until then memory knows.
+    fn write_down(&self) -> rusqlite::Result<()> {
+        if self.loads().aborted().is_empty() {
+            return Ok(());
+        }
+        // A load stays in memory until it is in the table, so that it is never nowhere; one that another thread has just
+        // written may therefore be written once more.
+        if let Some(written) = self.store.try_write(|transaction| self.settle(transaction, None))? {
+            self.loads().forget(&written);
+        }
+        Ok(())
+    }
+
+    /// Writes down how a load ended and which others were aborted, and forgets older ones. Returns what it wrote.
+    fn settle(&self, connection: &Connection, ended: Option<Ended>) -> rusqlite::Result<Vec<i64>> {
         let now_ms = now_ms();
-        record(connection, ended, now_ms)?;
-        let open =
-            self.loads().open.iter().filter(|(id, open)| **id != ended.id && open.database == ended.database).count();
-        evict(connection, &ended.database, open, self.keep, now_ms)
+        let mut all = self.loads().aborted();
+        all.extend(ended);
+        for ended in &all {
+            record(connection, ended, now_ms)?;
+        }
+        let written: Vec<i64> = all.iter().map(|ended| ended.id).collect();
+        for database in all.iter().map(|ended| ended.database.as_str()).collect::<BTreeSet<_>>() {
+            let others = |(id, open): &(&i64, &Open)| open.database == database && !written.contains(id);
+            let open = self.loads().open.iter().filter(others).count();
+            evict(connection, database, open, self.keep, now_ms)?;
+        }
+        Ok(written)
     }
 
     fn loads(&self) -> MutexGuard<'_, Loads> {
@@ -299,6 +330,19 @@ impl Loads {
     fn owner(&self, database: &str, label: &str) -> Option<i64> {
         let owns = |open: &Open| open.is(database, label) && !matches!(open.phase, Phase::Aborting(_));
         self.open.iter().find(|(_, open)| owns(open)).map(|(id, _)| *id)
+    }
+
+    /// The loads that were aborted and are not yet known to be in the table.
+    fn aborted(&self) -> Vec<Ended> {
+        let ended = |(id, open): (&i64, &Open)| match &open.phase {
+            Phase::Aborting(reason) => Some(open.ended(*id, State::Aborted, reason, 0)),
+            Phase::Prepare | Phase::Committing => None,
+        };
+        self.open.iter().filter_map(ended).collect()
+    }
+
+    fn forget(&mut self, written: &[i64]) {
+        self.open.retain(|id, _| !written.contains(id));
     }
 }
 
@@ -350,24 +394,33 @@ impl Load {
     ) -> Result<u64, E> {
         let mut failed = None;
         let result = self.registry.store.write(|transaction| {
-            let attempt = f(transaction).and_then(|rows| self.seal(transaction, rows).map(|()| rows).map_err(E::from));
+            let attempt = f(transaction).and_then(|rows| Ok((rows, self.seal(transaction, rows).map_err(E::from)?)));
             attempt.map_err(|error| {
                 failed = Some(error);
                 // Any error rolls the transaction back; the one that matters is kept aside.
                 rusqlite::Error::ExecuteReturnedResults
             })
         });
+        let result = self.conclude(result).map_err(|error| failed.unwrap_or_else(|| CommitError::Sqlite(error).into()));
+        if let Err(error) = self.registry.write_down() {
+            tracing::warn!(error = %error, "aborted loads could not be written down");
+        }
+        result
+    }
+
+    /// Brings memory in line with what the database has made of a commit.
+    fn conclude(&self, result: rusqlite::Result<(u64, Vec<i64>)>) -> rusqlite::Result<u64> {
         let mut loads = self.registry.loads();
         match result {
-            Ok(rows) => {
-                loads.open.remove(&self.id);
+            Ok((rows, written)) => {
+                loads.forget(&written);
                 Ok(rows)
             }
             Err(error) => {
                 if let Some(open) = loads.open.get_mut(&self.id).filter(|open| open.phase == Phase::Committing) {
                     open.phase = Phase::Prepare;
                 }
-                Err(failed.unwrap_or_else(|| CommitError::Sqlite(error).into()))
+                Err(error)
             }
         }
     }
@@ -377,7 +430,7 @@ impl Load {
         self.registry.abort(self.id, reason).map(|_| ())
     }
 
-    fn seal(&self, connection: &Connection, rows: u64) -> Result<(), CommitError> {
+    fn seal(&self, connection: &Connection, rows: u64) -> Result<Vec<i64>, CommitError> {
         let ended = {
             let mut loads = self.registry.loads();
             match loads.open.get_mut(&self.id) {
@@ -389,8 +442,7 @@ impl Load {
                 _ => return Err(CommitError::Aborted("the transaction is over".to_owned())),
             }
         };
-        self.registry.settle(connection, &ended)?;
-        Ok(())
+        Ok(self.registry.settle(connection, Some(ended))?)
     }
 }
 

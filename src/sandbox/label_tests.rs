@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::{CommitError, Load, Refusal, Registry, Retention, State, is_valid};
+use super::{CommitError, Load, RUNNING_MAX, Refusal, Registry, Retention, State, is_valid};
 use crate::sandbox::store::Store;
 
 struct World {
@@ -172,4 +172,45 @@ fn the_oldest_loads_are_forgotten_when_there_are_too_many() {
         [State::Visible, State::Prepare, State::Visible]
     );
     drop(running);
+}
+
+#[test]
+fn an_abort_does_not_wait_for_a_load_that_is_being_written() {
+    let world = World::new(10);
+    let long = world.begin("long").expect("the label is free");
+    let result: Result<u64, CommitError> = long.commit(|_| {
+        // On the thread that writes, so that waiting for it would never end.
+        world.begin("refused").expect("the label is free").abort("no such column").expect("it aborts");
+        assert_eq!(world.state("refused"), State::Aborted);
+        drop(world.begin("refused").expect("an aborted load owns nothing"));
+        Ok(1)
+    });
+    result.expect("it commits");
+    assert!(world.registry.loads().open.is_empty(), "what was aborted meanwhile is written down");
+    assert_eq!((world.state("refused"), world.state("long")), (State::Aborted, State::Visible));
+}
+
+#[test]
+fn an_abort_between_the_seal_and_the_commit_is_written_down_as_well() {
+    let world = World::new(10);
+    let (first, second) = (world.begin("first").expect("it is free"), world.begin("second").expect("it is free"));
+    let written = world.registry.store.write(|transaction| {
+        let written = first.seal(transaction, 1).expect("it seals");
+        second.abort("user cancel").expect("it aborts");
+        Ok((1, written))
+    });
+    first.conclude(written).expect("it commits");
+    assert_eq!((world.state("first"), world.state("second")), (State::Visible, State::Aborted));
+    world.load("third");
+    assert!(world.registry.loads().open.is_empty());
+}
+
+#[test]
+fn there_is_a_limit_to_the_loads_under_way() {
+    let world = World::new(10);
+    let begin = |at| world.begin(&format!("l{at}")).expect("there is room");
+    let mut running: Vec<Load> = (0..RUNNING_MAX).map(begin).collect();
+    assert!(matches!(world.begin("more"), Err(Refusal::Crowded(RUNNING_MAX))));
+    running.pop();
+    drop(world.begin("more").expect("one has ended"));
 }

@@ -221,6 +221,10 @@ fn refuse(answer: Answer, refusal: Refusal) -> Answer {
     let label = answer.label.clone();
     match refusal {
         Refusal::Malformed => answer.fail(format!("Label format error. regex: ^[-\\w]{{1,128}}$, label: {label}")),
+        Refusal::Crowded(running) => {
+            let name = answer.db.clone();
+            answer.fail(format!("current running txns on db {name} is {running}, larger than limit {running}"))
+        }
         Refusal::Taken(status) => {
             let mut answer = answer.fail(format!("Label [{label}] has already been used."));
             answer.status = "Label Already Exists";

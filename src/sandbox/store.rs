@@ -9,7 +9,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
@@ -122,11 +122,20 @@ impl Store {
 
     /// Runs a transaction. What it did is on the disk when this returns `Ok`, and undone when it returns `Err`.
     pub(super) fn write<R>(&self, f: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<R>) -> rusqlite::Result<R> {
-        let mut writer = self.writer();
-        let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let result = f(&transaction)?;
-        transaction.commit()?;
-        Ok(result)
+        transact(&mut self.writer(), f)
+    }
+
+    /// The same if nobody is writing; otherwise it does nothing, and returns `None`.
+    pub(super) fn try_write<R>(
+        &self,
+        f: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<R>,
+    ) -> rusqlite::Result<Option<R>> {
+        let mut writer = match self.writer.try_lock() {
+            Ok(writer) => writer,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Ok(None),
+        };
+        transact(&mut writer, f).map(Some)
     }
 
     /// Runs a transaction that changes the catalogue.
@@ -191,6 +200,16 @@ pub(super) fn reserve_ids(transaction: &Transaction<'_>, table: &TableDef, count
          ON CONFLICT (table_id) DO UPDATE SET next = next + ?2 RETURNING next - ?2",
     )?;
     statement.query_row((table.id, count), |row| row.get(0))
+}
+
+fn transact<R>(
+    writer: &mut Connection,
+    f: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<R>,
+) -> rusqlite::Result<R> {
+    let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let result = f(&transaction)?;
+    transaction.commit()?;
+    Ok(result)
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
