@@ -21,6 +21,10 @@ use super::types::{Column, KeysType, TableDef};
 /// How long a connection waits for another process that has the database locked, say a shell that looks into it.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long the write-ahead log stays once its content is in the database. A large load makes it as long as its rows, and
+/// the first write after it cuts it down to this.
+const LOG_BYTES_KEPT: i64 = 16 * 1024 * 1024;
+
 /// How many reading connections are kept for later.
 const IDLE_READERS_MAX: usize = 8;
 
@@ -224,6 +228,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
 fn prepare(path: &Path, root_password: Option<&str>) -> rusqlite::Result<Connection> {
     let connection = connect(path)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
     connection.execute_batch(SCHEMA)?;
     let digest = password::digest(root_password.unwrap_or_default());
     let on_conflict = if root_password.is_some() { "REPLACE" } else { "IGNORE" };
@@ -280,5 +285,19 @@ mod tests {
         assert!(failed.is_err());
         assert!(!store.has_database("d").expect("reading works"));
         assert!(matches!(store.table("d", "t"), Err(CatalogError::UnknownDatabase(_))));
+    }
+
+    #[test]
+    fn the_log_of_a_large_write_does_not_stay() {
+        let dir = tempfile::tempdir().expect("a directory can be made");
+        let store = Store::open(dir.path(), None).expect("the store opens");
+        let log_bytes = || fs::metadata(dir.path().join("sandbox.sqlite-wal")).expect("there is a log").len();
+        let limit = LOG_BYTES_KEPT.unsigned_abs();
+        store
+            .write(|transaction| transaction.execute_batch("CREATE TABLE t AS SELECT zeroblob(20000000) x"))
+            .expect("it writes");
+        assert!(log_bytes() > limit, "the write is as large as the test needs it");
+        store.write(|transaction| transaction.execute("INSERT INTO t VALUES (1)", [])).expect("it writes");
+        assert!(log_bytes() <= limit, "{}", log_bytes());
     }
 }
