@@ -24,6 +24,10 @@ use super::{schema_api, sql_api};
 
 /// The longest body of a request, which only SQL has.
 const BODY_BYTES_MAX: usize = 6_553_600;
+/// The longest request line.
+const LINE_BYTES_MAX: usize = 4096;
+/// The longest headers, all together (`http_max_header_size`).
+const HEADER_BYTES_MAX: usize = 32_768;
 const ADMINISTRATOR: &str = "root";
 /// The reason that a cancelled load shows.
 const CANCELLED: &str = "user cancel";
@@ -38,6 +42,10 @@ pub(super) struct Frontend {
 impl Handler for Frontend {
     async fn handle(self: Arc<Self>, request: Request<Incoming>, ends: Ends) -> Reply {
         let (head, body) = request.into_parts();
+        if is_too_long(&head) {
+            // What the body is worth can no longer be told.
+            return http::closing(http::reply(StatusCode::BAD_REQUEST, "text/plain", "Bad Request"));
+        }
         let Some(path) = http::segments(head.uri.path()) else { return http::not_found() };
         let segments: Vec<&str> = path.iter().map(String::as_str).collect();
         match (&head.method, segments.as_slice()) {
@@ -62,6 +70,14 @@ impl Handler for Frontend {
             _ => http::blocking(move || self.answer(&head, &path, ends)).await,
         }
     }
+}
+
+/// Whether a head is longer than the frontend takes. The backend has no such limits.
+fn is_too_long(head: &Parts) -> bool {
+    let line = head.method.as_str().len() + head.uri.to_string().len() + " HTTP/1.1 ".len();
+    let headers: usize =
+        head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum();
+    line > LINE_BYTES_MAX || headers > HEADER_BYTES_MAX
 }
 
 impl Frontend {

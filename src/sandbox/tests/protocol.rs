@@ -25,6 +25,20 @@ async fn the_frontend_redirects_a_load_without_asking_for_its_body() {
 }
 
 #[tokio::test]
+async fn the_frontend_has_a_limit_to_its_headers_and_the_backend_has_none() {
+    let world = World::new().await;
+    let wide = format!("k, v, n, {}", vec!["tmp_of_some_length"; 2000].join("_"));
+    let headers = [("columns", wide.as_str()), ("column_separator", ",")];
+    let head = Load { headers: &headers, ..Load::default() }.head(0);
+    let answer = send(world.sandbox.addresses().frontend, head.as_bytes()).await;
+    assert_eq!((answer.status(), answer.header("Connection")), (400, Some("close")), "{}", answer.raw);
+    let answer = world.load(&headers, "1,a,1,x\n").await;
+    assert_eq!(answer["Status"], "Success", "{answer}");
+    let path = format!("/api/d/get_load_state?label={}", "x".repeat(4096));
+    assert_eq!(get(world.sandbox.addresses().frontend, &path).await.status(), 400);
+}
+
+#[tokio::test]
 async fn the_frontend_insists_on_the_expectation() {
     let world = World::new().await;
     let head = Load::default().head(3).replace("Expect: 100-continue\r\n", "");
