@@ -61,9 +61,17 @@ impl Failure for Error {
             }
             Self::NotReady { dir } => format!("see what holds {} and stop it", dir.join("sandbox.lock").display()),
             Self::Database { dir, .. } => {
-                format!("check the free space and the permissions of {}, or choose another directory", dir.display())
+                let path = dir.join("sandbox.sqlite");
+                format!(
+                    "if the file is damaged, move {} away; otherwise check free space and permissions",
+                    path.display()
+                )
             }
-            Self::Listen { .. } => "stop what listens there, or choose another port; 0 takes any free one".to_owned(),
+            Self::Listen { .. } => {
+                "stop what listens there, or choose another port with --fe-port, --be-port and --mysql-port; \
+                                    0 takes any free one"
+                    .to_owned()
+            }
         })
     }
 }
