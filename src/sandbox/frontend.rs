@@ -4,22 +4,25 @@
 //! the body may be on its way all the same, the connection is closed behind the answer. `/api/transaction/…` is not
 //! offered and answers 404.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, Either, Limited};
 use hyper::body::Incoming;
 use hyper::header::{EXPECT, HeaderName, HeaderValue, LOCATION, WWW_AUTHENTICATE};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode, Version};
 use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
 
 use super::backend::reachable;
-use super::http::{self, Credentials, Ends, Handler, Reply};
+use super::http::{self, Credentials, Ends, Handler, Pieces, Reply};
 use super::load::catalog_message;
 use super::node::Node;
 use super::sql::variables::STARROCKS_VERSION;
+use super::sql_api::{Part, SqlReply};
 use super::{schema_api, sql_api};
 
 /// The longest body of a request, which only SQL has.
@@ -28,6 +31,8 @@ const BODY_BYTES_MAX: usize = 6_553_600;
 const LINE_BYTES_MAX: usize = 4096;
 /// The longest headers, all together (`http_max_header_size`).
 const HEADER_BYTES_MAX: usize = 32_768;
+/// How many pieces of an answer may wait for its client.
+const PIECES_MAX: usize = 2;
 const ADMINISTRATOR: &str = "root";
 /// The reason that a cancelled load shows.
 const CANCELLED: &str = "user cancel";
@@ -238,19 +243,39 @@ impl Frontend {
             return failure(StatusCode::BAD_REQUEST, "the body is too long or broke off");
         };
         let body = body.to_bytes();
-        http::blocking(move || {
-            let answered = sql_api::respond(&self.node.store, database.as_deref(), &body);
-            let status = StatusCode::from_u16(answered.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            let mut reply = http::reply(status, answered.content_type, answered.body);
-            for (name, value) in answered.headers {
-                if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-                    reply.headers_mut().insert(name, value);
-                }
-            }
-            reply
-        })
-        .await
+        let (begin, begun) = oneshot::channel();
+        let (pieces, received) = mpsc::channel(PIECES_MAX);
+        let answering = tokio::task::spawn_blocking(move || {
+            let mut begin = Some(begin);
+            sql_api::respond(&self.node.store, database.as_deref(), &body, |part| match part {
+                Part::Begin(reply) => begin.take().is_some_and(|begin| begin.send(reply).is_ok()),
+                Part::More(bytes) => pieces.blocking_send(Ok(bytes.into())).is_ok(),
+                Part::Broken(error) => pieces.blocking_send(Err(io::Error::other(error))).is_ok(),
+            });
+        });
+        match begun.await {
+            Ok(answered) => assemble(answered, received),
+            // It went without a word, which only a panic does.
+            Err(_) => match answering.await {
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+                Ok(()) => failure(StatusCode::INTERNAL_SERVER_ERROR, "the statement broke off"),
+            },
+        }
     }
+}
+
+fn assemble(answered: SqlReply, pieces: mpsc::Receiver<io::Result<Bytes>>) -> Reply {
+    let status = StatusCode::from_u16(answered.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut reply = http::reply(status, answered.content_type, answered.body);
+    if answered.more {
+        *reply.body_mut() = Either::Right(Pieces(pieces));
+    }
+    for (name, value) in answered.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            reply.headers_mut().insert(name, value);
+        }
+    }
+    reply
 }
 
 fn success(mut answer: serde_json::Map<String, Value>) -> Reply {

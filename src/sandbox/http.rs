@@ -1,15 +1,18 @@
 //! HTTP for both nodes: accepting connections, answers, Basic authentication, paths and queries.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Incoming;
+use http_body_util::{Either, Full};
+use hyper::body::{Body, Frame, Incoming};
 use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -19,7 +22,7 @@ use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use serde_json::ser::{PrettyFormatter, Serializer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 /// How much of a body a connection reads ahead.
@@ -27,8 +30,23 @@ const READ_BYTES_MAX: usize = 256 * 1024;
 /// How long to rest when the system has no more connections to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// An answer. None is so long that it needs to be sent in pieces.
-pub(super) type Reply = Response<Full<Bytes>>;
+/// An answer. The rows of a query are sent in pieces, so that memory does not grow with them.
+pub(super) type Reply = Response<Either<Full<Bytes>, Pieces>>;
+
+/// The body of an answer that is made while it is sent. An error breaks the connection off.
+pub(super) struct Pieces(pub(super) mpsc::Receiver<io::Result<Bytes>>);
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        self.0.poll_recv(context).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+    }
+}
 
 /// Both ends of the connection that a request came on.
 #[derive(Clone, Copy, Debug)]
@@ -103,7 +121,7 @@ async fn connection(
 
 /// An answer with a body of some type.
 pub(super) fn reply(status: StatusCode, content_type: &str, body: impl Into<Bytes>) -> Reply {
-    let mut reply = Response::new(Full::new(body.into()));
+    let mut reply = Response::new(Either::Left(Full::new(body.into())));
     *reply.status_mut() = status;
     if let Ok(value) = HeaderValue::from_str(content_type) {
         reply.headers_mut().insert(CONTENT_TYPE, value);

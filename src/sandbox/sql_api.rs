@@ -16,23 +16,45 @@ pub(super) struct SqlReply {
     pub content_type: &'static str,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
+    /// Whether the body follows in pieces.
+    pub more: bool,
 }
+
+/// A step of an answer.
+pub(super) enum Part {
+    /// The first, always.
+    Begin(SqlReply),
+    /// A piece of the body.
+    More(Vec<u8>),
+    /// Too late for another status: the answer breaks off.
+    Broken(String),
+}
+
+/// How large a piece of an answer is; a shorter answer goes out as a whole.
+const PIECE_BYTES: usize = 64 * 1024;
 
 /// The statements that the API takes.
 const ALLOWED: [&str; 7] = ["SELECT", "WITH", "SHOW", "EXPLAIN", "DESC", "DESCRIBE", "KILL"];
 
-/// Runs the statement of a request. The session ends with it; over HTTP a variable set for one statement is not seen by
-/// the next.
-pub(super) fn respond(store: &Store, database: Option<&str>, body: &[u8]) -> SqlReply {
-    match run(store, database, body) {
-        Ok(reply) => reply,
+/// Runs the statement of a request and hands out its answer, until `send` takes no more of it. The session ends with it;
+/// over HTTP a variable set for one statement is not seen by the next.
+pub(super) fn respond(store: &Store, database: Option<&str>, body: &[u8], mut send: impl FnMut(Part) -> bool) {
+    let reply = match run(store, database, body) {
+        Ok(Answered::Whole(reply)) => reply,
+        Ok(Answered::Rows(select)) => return select.run(store, &mut send),
         Err((status, message)) => failed(status, &message),
-    }
+    };
+    send(Part::Begin(reply));
+}
+
+enum Answered {
+    Whole(SqlReply),
+    Rows(Select),
 }
 
 type Refusal = (u16, String);
 
-fn run(store: &Store, database: Option<&str>, body: &[u8]) -> Result<SqlReply, Refusal> {
+fn run(store: &Store, database: Option<&str>, body: &[u8]) -> Result<Answered, Refusal> {
     let request: Json = serde_json::from_slice(body).map_err(|fault| (400, format!("malformed json [{fault}]")))?;
     let query = request.get("query").and_then(Json::as_str).map(str::trim).unwrap_or_default();
     if query.is_empty() {
@@ -53,12 +75,12 @@ fn run(store: &Store, database: Option<&str>, body: &[u8]) -> Result<SqlReply, R
         session.select_database(store, database).map_err(refused)?;
     }
     set_variables(store, &mut session, request.get("sessionVariables"))?;
-    match session.execute(store, query).map_err(execution)? {
-        Answer::Query(query) => select(store, &session, &query, raw).map_err(execution),
-        Answer::Table(table) => Ok(reply(200, object(table).to_string().into_bytes())),
-        Answer::Explanation(text) => Ok(reply(200, json!({ "explain": text }).to_string().into_bytes())),
-        Answer::Done { .. } => Ok(reply(200, Vec::new())),
-    }
+    Ok(match session.execute(store, query).map_err(execution)? {
+        Answer::Query(query) => Answered::Rows(Select { query, connection_id: session.connection_id, raw }),
+        Answer::Table(table) => Answered::Whole(reply(object(table).to_string().into_bytes())),
+        Answer::Explanation(text) => Answered::Whole(reply(json!({ "explain": text }).to_string().into_bytes())),
+        Answer::Done { .. } => Answered::Whole(reply(Vec::new())),
+    })
 }
 
 fn set_variables(store: &Store, session: &mut Session, variables: Option<&Json>) -> Result<(), Refusal> {
@@ -71,25 +93,50 @@ fn set_variables(store: &Store, session: &mut Session, variables: Option<&Json>)
     Ok(())
 }
 
-fn select(store: &Store, session: &Session, query: &BoundQuery, raw: bool) -> Result<SqlReply, Error> {
-    let mut body = Vec::new();
-    let mut line = |json: Json| {
-        body.extend(json.to_string().into_bytes());
-        body.push(b'\n');
-    };
-    if !raw {
-        line(json!({ "connectionId": session.connection_id }));
+/// A SELECT whose rows are to be read.
+struct Select {
+    query: BoundQuery,
+    connection_id: u32,
+    /// Whether only columns and rows are wanted.
+    raw: bool,
+}
+
+impl Select {
+    fn run(&self, store: &Store, send: &mut impl FnMut(Part) -> bool) {
+        let mut out = Vec::new();
+        let mut begun = false;
+        if !self.raw {
+            line(&mut out, &json!({ "connectionId": self.connection_id }));
+        }
+        line(&mut out, &json!({ "meta": meta(&self.query.columns) }));
+        let read = select::for_each_row(store, &self.query, |row| {
+            let cells: Vec<Json> =
+                row.iter().zip(&self.query.columns).map(|(value, (_, ty))| cell::json(*value, ty)).collect();
+            line(&mut out, &json!({ "data": cells }));
+            if out.len() < PIECE_BYTES {
+                return true;
+            }
+            let first = !std::mem::replace(&mut begun, true);
+            (!first || send(Part::Begin(SqlReply { more: true, ..reply(Vec::new()) })))
+                && send(Part::More(std::mem::take(&mut out)))
+        });
+        let last = match read {
+            Ok(rows) => {
+                if !self.raw {
+                    line(&mut out, &json!({ "statistics": statistics(rows) }));
+                }
+                if begun { Part::More(out) } else { Part::Begin(reply(out)) }
+            }
+            Err(error) if begun => Part::Broken(error.message),
+            Err(error) => Part::Begin(failed(500, &error.message)),
+        };
+        send(last);
     }
-    line(json!({ "meta": meta(&query.columns) }));
-    let rows = select::for_each_row(store, query, |row| {
-        let cells: Vec<Json> = row.iter().zip(&query.columns).map(|(value, (_, ty))| cell::json(*value, ty)).collect();
-        line(json!({ "data": cells }));
-        true
-    })?;
-    if !raw {
-        line(json!({ "statistics": statistics(rows) }));
-    }
-    Ok(reply(200, body))
+}
+
+fn line(out: &mut Vec<u8>, json: &Json) {
+    out.extend(json.to_string().into_bytes());
+    out.push(b'\n');
 }
 
 fn meta(columns: &[(String, super::types::SqlType)]) -> Json {
@@ -113,9 +160,9 @@ fn object(table: Table) -> Json {
     json!({ "meta": meta(&table.columns), "data": data, "statistics": statistics(returned) })
 }
 
-fn reply(status: u16, body: Vec<u8>) -> SqlReply {
+fn reply(body: Vec<u8>) -> SqlReply {
     let id = ("X-StarRocks-Query-Id".to_owned(), function::uuid_text());
-    SqlReply { status, content_type: "application/x-ndjson; charset=utf-8", headers: vec![id], body }
+    SqlReply { status: 200, content_type: "application/x-ndjson; charset=utf-8", headers: vec![id], body, more: false }
 }
 
 fn failed(status: u16, message: &str) -> SqlReply {
@@ -125,6 +172,7 @@ fn failed(status: u16, message: &str) -> SqlReply {
         content_type: "application/json; charset=utf-8",
         headers: Vec::new(),
         body: body.to_string().into_bytes(),
+        more: false,
     }
 }
 
@@ -147,8 +195,16 @@ mod tests {
     }
 
     fn ask(store: &Store, database: Option<&str>, body: &str) -> (u16, String) {
-        let reply = respond(store, database, body.as_bytes());
-        (reply.status, String::from_utf8(reply.body).expect("answers are UTF-8"))
+        let (mut status, mut text) = (0, Vec::new());
+        respond(store, database, body.as_bytes(), |part| {
+            match part {
+                Part::Begin(reply) => (status, text) = (reply.status, reply.body),
+                Part::More(bytes) => text.extend(bytes),
+                Part::Broken(message) => panic!("{message}"),
+            }
+            true
+        });
+        (status, String::from_utf8(text).expect("answers are UTF-8"))
     }
 
     #[test]
@@ -167,6 +223,38 @@ mod tests {
         let (_, body) = ask(&store, None, raw);
         assert_eq!(body.lines().nth(1), Some(r#"{"data":["it's"]}"#), "{body}");
         assert_eq!(body.lines().count(), 2);
+    }
+
+    #[test]
+    fn a_long_answer_comes_in_pieces_and_stops_when_nobody_takes_them() {
+        let (_dir, store) = store();
+        let mut session = Session::new("root", 1);
+        let wide = format!("INSERT INTO d.t (c) SELECT '{}' FROM d.t a, d.t b", "x".repeat(9));
+        for _ in 0..3 {
+            session.execute(&store, &wide).expect("it inserts");
+        }
+        let body = br#"{"query": "SELECT a.c FROM d.t a, d.t b"}"#;
+        let collect = |pieces_max: usize| {
+            let (mut text, mut pieces) = (Vec::new(), 0);
+            respond(&store, None, body, |part| {
+                match part {
+                    Part::Begin(reply) => assert!(reply.more && reply.body.is_empty()),
+                    Part::More(bytes) => {
+                        pieces += 1;
+                        text.extend(bytes);
+                    }
+                    Part::Broken(message) => panic!("{message}"),
+                }
+                pieces < pieces_max
+            });
+            (String::from_utf8(text).expect("answers are UTF-8"), pieces)
+        };
+        let (text, pieces) = collect(usize::MAX);
+        let rows = text.lines().filter(|line| line.starts_with(r#"{"data":"#)).count();
+        let last = json!({ "statistics": { "scanRows": 0, "scanBytes": 0, "returnRows": rows } }).to_string();
+        assert_eq!(text.lines().last(), Some(last.as_str()));
+        assert!(pieces > 2 && text.len() > 2 * PIECE_BYTES, "{pieces} pieces of {} bytes", text.len());
+        assert!(collect(1).1 <= 2, "the table is not read for a client that has gone away");
     }
 
     #[test]
