@@ -6,8 +6,9 @@ use std::sync::Arc;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::{Method, Request, StatusCode};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
+use super::PATIENCE;
 use super::http::{self, Ends, Handler, Reply};
 use super::load::{self, Body, Call, Job, Piece};
 use super::node::Node;
@@ -20,6 +21,7 @@ const PIECES_MAX: usize = 4;
 pub(super) struct Backend {
     pub(super) node: Arc<Node>,
     pub(super) address: SocketAddr,
+    pub(super) shutdown: watch::Receiver<bool>,
 }
 
 impl Handler for Backend {
@@ -57,12 +59,18 @@ impl Backend {
         };
         let deadline = job.deadline();
         let aborted = job.aborted();
+        let mut shutdown = self.shutdown.clone();
+        let closing = async {
+            http::stopped(&mut shutdown).await;
+            tokio::time::sleep(PATIENCE).await;
+        };
         let (pieces, received) = Body::channel(PIECES_MAX);
         let running = tokio::task::spawn_blocking(move || job.run(received));
         let broken_by = tokio::select! {
             () = forward(body, &pieces) => None,
             () = tokio::time::sleep(load::remaining(deadline)) => Some(load::TIMED_OUT),
             () = aborted.notified() => Some("transaction is aborted"),
+            () = closing => Some("Service is shutting down, please retry later!"),
         };
         if let Some(reason) = broken_by {
             say(&pieces, Piece::Broken(reason.to_owned())).await;

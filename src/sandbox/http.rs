@@ -61,8 +61,14 @@ pub(super) trait Handler: Send + Sync + 'static {
     fn handle(self: Arc<Self>, request: Request<Incoming>, ends: Ends) -> impl Future<Output = Reply> + Send;
 }
 
-/// Serves a node until it is told to stop; then lets the requests that are being answered finish.
-pub(super) async fn serve(listener: TcpListener, handler: Arc<impl Handler>, mut shutdown: watch::Receiver<bool>) {
+/// Serves a node until it is told to stop; then lets the requests that are being answered finish, but does not wait for
+/// them longer than `patience`, if there is one.
+pub(super) async fn serve(
+    listener: TcpListener,
+    handler: Arc<impl Handler>,
+    mut shutdown: watch::Receiver<bool>,
+    patience: Option<Duration>,
+) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -80,7 +86,14 @@ pub(super) async fn serve(listener: TcpListener, handler: Arc<impl Handler>, mut
         }
     }
     drop(listener);
-    while connections.join_next().await.is_some() {}
+    let finished = async { while connections.join_next().await.is_some() {} };
+    match patience {
+        None => finished.await,
+        Some(patience) => {
+            let _ = tokio::time::timeout(patience, finished).await;
+            connections.shutdown().await;
+        }
+    }
 }
 
 /// Resolves when the sandbox is to stop, or nobody is left who could say so.

@@ -145,6 +145,9 @@ pub struct Sandbox {
     released: mpsc::Receiver<()>,
 }
 
+/// How long a sandbox that stops waits for clients that are slow to send or to read.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 impl Sandbox {
     /// Starts a sandbox on the caller's runtime. When this returns, it answers.
     pub async fn start(options: Options) -> Result<Self, Error> {
@@ -157,9 +160,10 @@ impl Sandbox {
         let (shutdown, stop) = watch::channel(false);
         let mut listeners = JoinSet::new();
         let handler = Frontend { node: Arc::clone(&node), backend: addresses.backend };
-        listeners.spawn(http::serve(frontend.0, Arc::new(handler), stop.clone()));
-        let handler = Backend { node: Arc::clone(&node), address: addresses.backend };
-        listeners.spawn(http::serve(backend.0, Arc::new(handler), stop.clone()));
+        listeners.spawn(http::serve(frontend.0, Arc::new(handler), stop.clone(), Some(PATIENCE)));
+        let handler = Backend { node: Arc::clone(&node), address: addresses.backend, shutdown: stop.clone() };
+        // A load whose body is whole is finished, however long it takes: its client would not know how it ended.
+        listeners.spawn(http::serve(backend.0, Arc::new(handler), stop.clone(), None));
         listeners.spawn(mysql::serve(mysql.0, Arc::clone(&node.store), stop));
         node.lock.announce(&addresses)?;
         Ok(Self { addresses, shutdown, listeners, node, released })
@@ -171,7 +175,8 @@ impl Sandbox {
         &self.addresses
     }
 
-    /// Stops accepting connections, finishes the requests that are under way, and gives the directory back.
+    /// Stops accepting connections, finishes the requests that are under way, and gives the directory back. A client
+    /// that takes its time to send a body or to read an answer is not waited for.
     pub async fn drain(mut self) {
         // Nobody listening any more is what is wanted.
         let _ = self.shutdown.send(true);

@@ -31,6 +31,10 @@ async fn serve(args: SandboxArgs) -> Exit {
         addresses.frontend, addresses.backend, addresses.mysql
     ));
     interrupted().await;
-    sandbox.drain().await;
-    Exit::Success
+    render::line("stopping: finishing the loads that are under way; once more ends at once");
+    tokio::select! {
+        () = sandbox.drain() => Exit::Success,
+        // Dropping the sandbox would wait for a load that is being written. What is not acknowledged leaves no trace.
+        second = interrupted() => std::process::exit(second.exit().code().into()),
+    }
 }

@@ -186,6 +186,33 @@ async fn draining_finishes_a_load_that_is_under_way() {
 }
 
 #[tokio::test]
+async fn draining_does_not_wait_for_clients_that_dawdle() {
+    let world = World::new().await;
+    let addresses = world.sandbox.addresses().clone();
+    let mut sender = TcpStream::connect(addresses.backend).await.expect("it listens");
+    let head = Load { headers: &[("label", "slow")], ..Load::default() }.head(100);
+    sender.write_all(head.as_bytes()).await.expect("it takes a request");
+    sender.read_exact(&mut [0; 25]).await.expect("it asks for the body");
+    sender.write_all(b"1\t").await.expect("it takes some of the body");
+    // More than the buffers between the two ends hold.
+    let twice = "(SELECT 1 UNION ALL SELECT 2)";
+    let many = ["a", "b", "c", "d", "e", "f"].map(|name| format!("{twice} {name}")).join(", ");
+    let query = json!({ "query": format!("SELECT repeat('x', 1000000) FROM {many}") }).to_string();
+    let mut reader = TcpStream::connect(addresses.frontend).await.expect("it listens");
+    let head = format!(
+        "POST /api/v1/catalogs/default_catalog/sql HTTP/1.1\r\nHost: x\r\n{}Content-Length: {}\r\n\r\n{query}",
+        authorization("root:"),
+        query.len()
+    );
+    reader.write_all(head.as_bytes()).await.expect("it takes a request");
+    reader.read_exact(&mut [0; 25]).await.expect("an answer comes");
+    world.sandbox.drain().await;
+    let answer = read(&mut sender).await.json();
+    assert_eq!(answer["Status"], "Fail");
+    assert!(answer["Message"].as_str().is_some_and(|text| text.contains("shutting down")), "{answer}");
+}
+
+#[tokio::test]
 async fn the_approximate_count_is_the_count() {
     let world = World::new().await;
     world.csv("l", "1,a,1\n2,b,2\n").await;
