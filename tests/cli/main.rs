@@ -13,3 +13,4 @@ mod outside;
 mod real_data;
 mod rejects;
 mod support;
+mod values;

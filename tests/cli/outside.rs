@@ -14,7 +14,7 @@ const CREATE: &str = "
     ) ENGINE = OLAP DUPLICATE KEY (iata) COMMENT 'all airports'
     DISTRIBUTED BY HASH (iata) BUCKETS 4 PROPERTIES ('replication_num' = '1')";
 
-fn mysql<R>(sandbox: &Sandbox, work: impl AsyncFnOnce(&mut mysql_async::Conn) -> R) -> R {
+pub(crate) fn mysql<R>(sandbox: &Sandbox, work: impl AsyncFnOnce(&mut mysql_async::Conn) -> R) -> R {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let url = format!("mysql://root@{}/", sandbox.mysql);
