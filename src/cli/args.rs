@@ -252,7 +252,7 @@ pub(super) struct ImportArgs {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct SqlArgs {
-    /// The query: SELECT, SHOW, DESC or EXPLAIN.
+    /// The query: one SELECT, SHOW, DESC or EXPLAIN; `-` reads it from standard input.
     #[arg(value_name = "QUERY")]
     pub(super) query: String,
     #[command(flatten)]

@@ -1,10 +1,13 @@
 //! [`connect`]: a target by its address, ready to be loaded or asked.
 
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Error, PasswordFrom};
+use super::{Error, PasswordFrom, password};
+#[cfg(feature = "sandbox")]
+use crate::failure::{Code, Failure};
 use crate::loader::Loader;
 use crate::model::Secret;
 #[cfg(feature = "sandbox")]
@@ -41,7 +44,9 @@ pub struct Connected {
     target: Arc<StarRocks>,
     /// What reports call it, and what jobs are told apart by.
     address: String,
-    database: Option<String>,
+    /// The database and the table that it names; a query needs neither.
+    place: (Option<String>, Option<String>),
+    notices: Vec<String>,
     /// The sandbox's folder, where the target is one.
     sandbox_folder: Option<PathBuf>,
     #[cfg(feature = "sandbox")]
@@ -50,6 +55,31 @@ pub struct Connected {
 
 /// The user of a sandbox.
 const SANDBOX_USER: &str = "root";
+
+impl ConnectOptions {
+    /// Asks on the terminal for the password of a cluster's user, where there is somebody to ask and no password yet. An
+    /// empty answer is the empty password.
+    ///
+    /// # Errors
+    /// When a password file cannot be read, or the terminal.
+    pub fn ask_password(&mut self) -> Result<(), Error> {
+        let terminal = io::stdin().is_terminal() && io::stderr().is_terminal();
+        if !terminal || self.password.find()?.is_some() {
+            return Ok(());
+        }
+        let Some(user) = user_without_password(&self.to) else { return Ok(()) };
+        self.password.value = Some(password::ask(&format!("password of {user} at {}: ", shown(&self.to)))?);
+        Ok(())
+    }
+}
+
+/// The user that an address names, where it is a cluster's and has no password in it. Addresses that cannot be read are
+/// refused elsewhere.
+fn user_without_password(to: &str) -> Option<String> {
+    let url: TargetUrl = to.parse().ok()?;
+    let authority = to.split_once("://")?.1.split('/').next()?;
+    (authority.contains('@') && !url.password_in_url()).then_some(url.user)
+}
 
 /// Finds or starts a target. Nothing is sent to it yet.
 ///
@@ -63,19 +93,28 @@ pub async fn connect(options: &ConnectOptions) -> Result<Connected, Error> {
     }
 }
 
+/// An address for reports: without credentials, even where it cannot be read.
+#[must_use]
+pub fn shown(to: &str) -> String {
+    to.parse::<TargetUrl>().map_or_else(|_| target::without_credentials(to), |url| url.to_string())
+}
+
 fn connect_cluster(options: &ConnectOptions, password: Option<Secret<String>>) -> Result<Connected, Error> {
     let url: TargetUrl = options.to.parse()?;
+    let mut notices = Vec::new();
     if url.password_in_url() {
-        tracing::warn!("the password in --to ends in shell histories and process lists: use SHIPLOAD_PASSWORD");
+        notices
+            .push("the password in --to ends in shell histories and process lists: use SHIPLOAD_PASSWORD".to_owned());
     }
     let password = password.or_else(|| url.password.clone()).unwrap_or_else(|| Secret::new(String::new()));
     let address = url.to_string();
-    let database = url.database.clone();
+    let (database, table) = (url.database.clone(), url.table.clone());
     let target = StarRocks::new(target_options(options, url, password, options.mysql_port)?)?;
     Ok(Connected {
         target: Arc::new(target),
         address,
-        database,
+        place: (database, table),
+        notices,
         sandbox_folder: None,
         #[cfg(feature = "sandbox")]
         sandbox: None,
@@ -93,10 +132,7 @@ async fn connect_sandbox(
     let (addresses, sandbox) = if let Some(addresses) = sandbox::running(&folder)? {
         (addresses, None)
     } else {
-        let password = password.clone();
-        let sandbox =
-            Sandbox::start(sandbox::Options { password, ..sandbox::Options::new(folder.clone()).with_any_ports() })
-                .await?;
+        let sandbox = Sandbox::start(sandbox::Options::new(folder.clone()).with_any_ports()).await?;
         (sandbox.addresses().clone(), Some(sandbox))
     };
     let frontend = addresses.frontend;
@@ -104,15 +140,25 @@ async fn connect_sandbox(
         frontends: vec![Address { scheme: Scheme::Http, host: frontend.ip().to_string(), port: frontend.port() }],
         user: SANDBOX_USER.to_owned(),
         password: None,
-        database: Some(database.clone()),
-        table,
+        database: database.clone(),
+        table: table.clone(),
     };
-    let password = password.unwrap_or_else(|| Secret::new(String::new()));
-    let target = StarRocks::new(target_options(options, url, password, addresses.mysql.port())?)?;
+    let reach = |password| {
+        StarRocks::new(target_options(options, url.clone(), password, addresses.mysql.port())?).map_err(Error::from)
+    };
+    let mut target = reach(Secret::new(String::new()))?;
+    // A password in the environment is most likely a cluster's. It is used where this sandbox was given one, and never
+    // becomes the sandbox's own.
+    if let Some(password) = password
+        && target.sql("SELECT 1", None).await.is_err_and(|error| error.code() == Code::AccessDenied)
+    {
+        target = reach(password)?;
+    }
     Ok(Connected {
         target: Arc::new(target),
         address: options.to.clone(),
-        database: Some(database),
+        place: (database, table),
+        notices: Vec::new(),
         sandbox_folder: Some(folder),
         sandbox,
     })
@@ -124,15 +170,19 @@ async fn connect_sandbox(_: &ConnectOptions, _: &str, _: Option<Secret<String>>)
 }
 
 #[cfg(feature = "sandbox")]
-fn sandbox_path(path: &str) -> Result<(String, Option<String>), Error> {
+fn sandbox_path(path: &str) -> Result<(Option<String>, Option<String>), Error> {
+    if path.is_empty() {
+        return Ok((None, None));
+    }
     let (database, table) = path.split_once('/').map_or((path, None), |(database, table)| (database, Some(table)));
     if database.is_empty() || table.is_some_and(|table| table.is_empty() || table.contains('/')) {
-        return Err(Error::Value {
-            what: format!("`sandbox:{path}` names no database and table"),
-            hint: "write sandbox:DATABASE/TABLE, such as sandbox:demo/airports".to_owned(),
-        });
+        return Err(no_table(&format!("sandbox:{path}"), "it is not of the form sandbox:database/table"));
     }
-    Ok((database.to_owned(), table.map(str::to_owned)))
+    Ok((Some(database.to_owned()), table.map(str::to_owned)))
+}
+
+fn no_table(address: &str, reason: &str) -> Error {
+    target::Error::InvalidUrl { text: address.to_owned(), reason: reason.to_owned() }.into()
 }
 
 fn target_options(
@@ -156,9 +206,20 @@ fn target_options(
 
 impl Connected {
     /// A loader into its table.
+    ///
+    /// # Errors
+    /// When the address names no table.
+    pub fn loader(&self) -> Result<Loader, Error> {
+        if self.place.1.is_none() {
+            return Err(no_table(&self.address, "it names no table"));
+        }
+        Ok(Loader::new(Arc::<StarRocks>::clone(&self.target)).called(&self.address))
+    }
+
+    /// What a person should know about the way there.
     #[must_use]
-    pub fn loader(&self) -> Loader {
-        Loader::new(Arc::<StarRocks>::clone(&self.target)).called(&self.address)
+    pub fn notices(&self) -> &[String] {
+        &self.notices
     }
 
     /// Whether missing tables are created without being asked for: a sandbox is there to be played with.
@@ -186,7 +247,7 @@ impl Connected {
     /// # Errors
     /// When the target refuses it or cannot be reached.
     pub async fn sql(&self, query: &str) -> Result<QueryResult, target::Error> {
-        self.target.sql(query, self.database.as_deref()).await
+        self.target.sql(query, self.place.0.as_deref()).await
     }
 
     /// Stops what was started for it.
@@ -194,6 +255,27 @@ impl Connected {
         #[cfg(feature = "sandbox")]
         if let Some(sandbox) = self.sandbox {
             sandbox.drain().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_asked_for_where_the_address_names_a_user_and_none() {
+        for (to, user) in [
+            ("starrocks://ada@fe1,fe2/db/t", Some("ada")),
+            ("starrocks+https://ada%40x@fe/db", Some("ada@x")),
+            ("starrocks://ada:word@fe/db/t", None),
+            ("starrocks://ada:@fe/db/t", None),
+            ("starrocks://fe/db/t", None),
+            ("starrocks://fe/db/a@b", None),
+            ("sandbox:demo/airports", None),
+            ("ada@fe", None),
+        ] {
+            assert_eq!(user_without_password(to).as_deref(), user, "{to}");
         }
     }
 }

@@ -10,7 +10,7 @@ mod schema;
 use std::env;
 use std::path::PathBuf;
 
-pub use connect::{ConnectOptions, Connected, connect};
+pub use connect::{ConnectOptions, Connected, connect, shown};
 pub use password::PasswordFrom;
 pub use schema::{Described, describe};
 
@@ -56,6 +56,9 @@ pub enum Error {
         /// What to write instead.
         hint: String,
     },
+    /// The terminal gives no password.
+    #[error("the password cannot be asked for")]
+    Terminal(#[source] std::io::Error),
     /// A password file cannot be read.
     #[error("the password file {path} cannot be read", path = path.display())]
     PasswordFile {
@@ -74,7 +77,7 @@ impl Failure for Error {
             Self::Reader(error) => error.code(),
             #[cfg(feature = "sandbox")]
             Self::Sandbox(error) => error.code(),
-            Self::NoSandbox | Self::Value { .. } | Self::PasswordFile { .. } => Code::Usage,
+            Self::NoSandbox | Self::Value { .. } | Self::Terminal(_) | Self::PasswordFile { .. } => Code::Usage,
         }
     }
 
@@ -87,6 +90,7 @@ impl Failure for Error {
             Self::Sandbox(error) => error.hint(),
             Self::NoSandbox => Some("build it with the feature `sandbox`, or name a starrocks:// target".to_owned()),
             Self::Value { hint, .. } => Some(hint.clone()),
+            Self::Terminal(_) => Some("set SHIPLOAD_PASSWORD, or name a file with --password-file".to_owned()),
             Self::PasswordFile { .. } => Some("give its path with --password-file, readable by you alone".to_owned()),
         }
     }

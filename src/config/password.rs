@@ -37,6 +37,13 @@ impl PasswordFrom {
     }
 }
 
+/// Asks on the terminal, without showing what is typed.
+pub(super) fn ask(question: &str) -> Result<Secret<String>, Error> {
+    let terminal = console::Term::stderr();
+    let answer = terminal.write_str(question).and_then(|()| terminal.read_secure_line());
+    answer.map(Secret::new).map_err(Error::Terminal)
+}
+
 fn first_line(path: &Path) -> Result<Secret<String>, Error> {
     let text = fs::read_to_string(path).map_err(|source| Error::PasswordFile { path: path.to_owned(), source })?;
     Ok(Secret::new(text.lines().next().unwrap_or_default().to_owned()))

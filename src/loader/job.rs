@@ -61,25 +61,7 @@ struct Started {
 
 impl<'a> Account<'a> {
     fn new(loader: &'a Loader) -> Self {
-        let report = Report {
-            job: String::new(),
-            state: JobState::Failed,
-            target: loader.address.clone(),
-            started_at: rfc3339(loader.clock.now()),
-            elapsed_seconds: 0.0,
-            rows_read: 0,
-            rows_loaded: 0,
-            rows_rejected: 0,
-            rows_unselected: 0,
-            bytes_read: 0,
-            bytes_sent: 0,
-            loads: Vec::new(),
-            inputs: Vec::new(),
-            bottleneck: String::new(),
-            peak_memory_bytes: 0,
-            rejects: None,
-            error: None,
-        };
+        let report = Report::new(&loader.address, rfc3339(loader.clock.now()));
         Self { loader, report, started: loader.clock.instant(), already: None, notices: Vec::new() }
     }
 

@@ -117,6 +117,32 @@ pub struct Report {
     pub error: Option<ErrorReport>,
 }
 
+impl Report {
+    /// The account of a run that has not done anything yet; its job has no name until it is known.
+    #[must_use]
+    pub fn new(target: &str, started_at: String) -> Self {
+        Self {
+            job: String::new(),
+            state: JobState::Failed,
+            target: target.to_owned(),
+            started_at,
+            elapsed_seconds: 0.0,
+            rows_read: 0,
+            rows_loaded: 0,
+            rows_rejected: 0,
+            rows_unselected: 0,
+            bytes_read: 0,
+            bytes_sent: 0,
+            loads: Vec::new(),
+            inputs: Vec::new(),
+            bottleneck: String::new(),
+            peak_memory_bytes: 0,
+            rejects: None,
+            error: None,
+        }
+    }
+}
+
 /// A failure in a report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ErrorReport {

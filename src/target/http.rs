@@ -26,6 +26,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::connect::Connector;
 use super::url::Address;
+use crate::model::ByteCount;
 
 /// What is sent behind the headers.
 #[derive(Clone, Copy)]
@@ -211,7 +212,7 @@ async fn collect(mut incoming: Incoming, bytes_max: usize) -> Result<Bytes, Stri
         let frame = frame.map_err(|error| format!("the answer breaks off: {}", innermost(&error)))?;
         if let Ok(data) = frame.into_data() {
             if whole.len() + data.len() > bytes_max {
-                return Err(format!("the answer is longer than {bytes_max} bytes"));
+                return Err(format!("the answer is longer than {}", ByteCount(bytes_max as u64)));
             }
             whole.extend_from_slice(&data);
         }

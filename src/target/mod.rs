@@ -46,7 +46,7 @@ pub use request::wire_name;
 pub use setting::parse_setting;
 pub use sql::QueryResult;
 pub use starrocks::{Options, StarRocks};
-pub use url::{Address, Scheme, TargetUrl};
+pub use url::{Address, Scheme, TargetUrl, without_credentials};
 
 /// What a load says about how its chunk is to be read, apart from the chunk's own format and codec.
 #[derive(Clone, Debug, PartialEq, Default)]

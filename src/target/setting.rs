@@ -1,6 +1,7 @@
 //! Stream Load headers that users may set by hand (SR §2.1).
 
 use super::Error;
+use crate::near;
 
 /// Headers that pass through as they are.
 const OPEN: &[&str] = &[
@@ -57,9 +58,6 @@ const RESERVED: &[(&str, &str)] = &[
     ("where", "use --where"),
 ];
 
-/// The most edits between a name and the one that is suggested for it.
-const EDITS_MAX: usize = 4;
-
 /// Reads `name=value` as a Stream Load header that may be set by hand. The name comes back in lower case.
 ///
 /// # Errors
@@ -91,27 +89,7 @@ pub fn parse_setting(text: &str) -> Result<(String, String), Error> {
 
 fn nearest(name: &str) -> Option<&'static str> {
     let known = OPEN.iter().copied().chain(RESERVED.iter().map(|(reserved, _)| *reserved));
-    known
-        .map(|known| (edits(name, known), known))
-        .min()
-        .filter(|(edits, _)| *edits <= EDITS_MAX)
-        .map(|(_, known)| known)
-}
-
-/// How many letters must be added, removed or changed to turn one word into the other.
-fn edits(from: &str, to: &str) -> usize {
-    let to = to.chars().collect::<Vec<_>>();
-    let mut row = (0..=to.len()).collect::<Vec<_>>();
-    for (index, letter) in from.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = index + 1;
-        for (column, other) in to.iter().enumerate() {
-            let changed = diagonal + usize::from(letter != *other);
-            diagonal = row[column + 1];
-            row[column + 1] = changed.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[to.len()]
+    near::names(name, known).into_iter().next()
 }
 
 #[cfg(test)]
@@ -126,9 +104,12 @@ mod tests {
 
     #[test]
     fn an_unknown_setting_is_refused_and_the_nearest_name_suggested() {
-        for (text, expected) in
-            [("partial_updat=true", Some("partial_update")), ("formt=csv", Some("format")), ("zzzzzzzzzzzz=1", None)]
-        {
+        for (text, expected) in [
+            ("partial_updat=true", Some("partial_update")),
+            ("formt=csv", Some("format")),
+            ("zzzzzzzzzzzz=1", None),
+            ("a=1", None),
+        ] {
             let Err(Error::SettingUnknown { nearest, .. }) = parse_setting(text) else { panic!("{text} was taken") };
             assert_eq!(nearest, expected, "{text}");
         }

@@ -218,7 +218,8 @@ fn decode(text: &str) -> Result<String, String> {
 }
 
 /// The text without what stands before its last `@`: a mistyped URL still holds its password.
-fn without_credentials(text: &str) -> String {
+#[must_use]
+pub fn without_credentials(text: &str) -> String {
     let Some((_, rest)) = text.rsplit_once('@') else { return text.to_owned() };
     match text.split_once("://") {
         Some((scheme, _)) if scheme.len() < text.len() - rest.len() => format!("{scheme}://***@{rest}"),

@@ -9,26 +9,36 @@ use crate::cli::args::{Compression, ImportArgs, Output, Wire};
 use crate::cli::exit::Exit;
 use crate::cli::render;
 use crate::cli::render::progress::Bar;
-use crate::config::{self, Connected};
-use crate::loader::{CodecChoice, Ended, JobSpec, WireChoice};
-use crate::model::{Codec, JobState};
+use crate::config::{self, ConnectOptions, Connected};
+use crate::failure::Failure as _;
+use crate::loader::{CodecChoice, Ended, JobSpec, Loader, WireChoice};
+use crate::model::Codec;
 
 pub(in crate::cli) fn run(args: ImportArgs) -> Exit {
-    on_runtime(import(args))
+    let mut options = args.target.connect_options(args.load_timeout, args.timezone.clone());
+    // Standard input that brings the rows cannot bring an answer as well.
+    if !args.sources.iter().any(|source| source == "-")
+        && let Err(error) = options.ask_password()
+    {
+        return report_failure(&args, &error);
+    }
+    on_runtime(import(args, options))
 }
 
-async fn import(args: ImportArgs) -> Exit {
+async fn import(args: ImportArgs, options: ConnectOptions) -> Exit {
     let (told, interrupt) = watch::channel(None);
     let (cancel, cancelled) = watch::channel(false);
     tokio::spawn(cancel_when_interrupted(cancel, told));
 
-    let options = args.target.connect_options(args.load_timeout, args.timezone.clone());
     let connected = match config::connect(&options).await {
         Ok(connected) => connected,
         Err(error) => return report_failure(&args, &error),
     };
-    let exit = match spec(&args, &connected) {
-        Ok(spec) => load(&args, &connected, &spec, cancelled, &interrupt).await,
+    for notice in connected.notices() {
+        render::note(notice);
+    }
+    let exit = match connected.loader().and_then(|loader| Ok((loader, spec(&args, &connected)?))) {
+        Ok((loader, spec)) => load(&args, &loader, &spec, cancelled, &interrupt).await,
         Err(error) => report_failure(&args, &error),
     };
     connected.close().await;
@@ -37,12 +47,11 @@ async fn import(args: ImportArgs) -> Exit {
 
 async fn load(
     args: &ImportArgs,
-    connected: &Connected,
+    loader: &Loader,
     spec: &JobSpec,
     cancelled: watch::Receiver<bool>,
     interrupt: &watch::Receiver<Option<Interrupt>>,
 ) -> Exit {
-    let loader = connected.loader();
     let bar = Bar::start(loader.progress());
     let ended = loader.run(spec, cancelled).await;
     bar.finish().await;
@@ -53,7 +62,7 @@ async fn load(
 
 fn show(args: &ImportArgs, ended: &Ended) {
     for notice in &ended.notices {
-        render::line(&format!("note: {notice}"));
+        render::note(notice);
     }
     match args.output {
         Output::Json => render::result(&render::report_json(&ended.report)),
@@ -78,7 +87,9 @@ fn exit_of(ended: &Ended, interrupt: Option<Interrupt>) -> Exit {
 /// A failure before there is a job to report on.
 fn report_failure(args: &ImportArgs, error: &config::Error) -> Exit {
     if args.output == Output::Json {
-        render::result(&render::failure_json(error, &args.target.to, JobState::Failed));
+        let target = config::shown(&args.target.to);
+        let report = render::stillborn(&target, error.code(), render::chain(error), error.hint());
+        render::result(&render::report_json(&report));
     }
     render::failure(error, None)
 }

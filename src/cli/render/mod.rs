@@ -7,14 +7,11 @@ mod rows;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
-use serde_json::json;
-
-pub(super) use report::{json as report_json, text as report_text};
+pub(super) use report::{chain, json as report_json, stillborn, text as report_text};
 pub(super) use rows::{csv as csv_rows, json as json_rows, table};
 
 use super::exit::Exit;
 use crate::failure::Failure;
-use crate::model::JobState;
 
 /// Writes a result to stdout; an empty one writes nothing. A reader that has gone away (`| head`) is no failure of ours.
 pub(super) fn result(text: &str) {
@@ -28,6 +25,11 @@ pub(super) fn result(text: &str) {
 /// Writes a line to stderr.
 pub(super) fn line(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Tells something that a person should know.
+pub(super) fn note(text: &str) {
+    line(&format!("note: {text}"));
 }
 
 /// Tells a failure in its parts: what stopped, why, where, and what to do; returns the exit code.
@@ -51,14 +53,6 @@ fn failure_text(error: &dyn Failure, place: Option<String>) -> String {
     }
     let _ = write!(text, "\n  more: shipload explain {}", error.code());
     text
-}
-
-/// A failure before there was a job, in the shape of a report's essentials.
-pub(super) fn failure_json(error: &dyn Failure, target: &str, state: JobState) -> String {
-    let message = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
-    let message = message.map(ToString::to_string).collect::<Vec<_>>().join(": ");
-    let error = json!({ "code": error.code().as_str(), "message": message, "hint": error.hint() });
-    json!({ "job": null, "state": state, "target": target, "error": error }).to_string()
 }
 
 /// A number with commas between thousands.

@@ -1,30 +1,59 @@
 //! The report of a job, for people and for programs.
 
-use super::grouped;
-use crate::model::{ByteCount, JobState, LoadState, Report};
+use serde_json::Value;
 
-/// One JSON object on one line.
+use super::grouped;
+use crate::clock::{Clock as _, SystemClock, rfc3339};
+use crate::failure::Code;
+use crate::model::report::ErrorReport;
+use crate::model::{ByteCount, JobState, LoadState, Report};
+use crate::telemetry::memory;
+
+/// One JSON object on one line. What is not known, because the run ended before, is null.
 pub(in crate::cli) fn json(report: &Report) -> String {
-    serde_json::to_string(report).expect("a report is plain values")
+    let mut value = serde_json::to_value(report).expect("a report is plain values");
+    for field in ["job", "target"] {
+        if value[field] == "" {
+            value[field] = Value::Null;
+        }
+    }
+    value.to_string()
+}
+
+/// The report of a run that failed before there was a job.
+pub(in crate::cli) fn stillborn(target: &str, code: Code, message: String, hint: Option<String>) -> Report {
+    Report {
+        peak_memory_bytes: memory::peak_bytes(),
+        error: Some(ErrorReport { code: code.to_string(), message, hint }),
+        ..Report::new(target, rfc3339(SystemClock.now()))
+    }
+}
+
+/// An error and everything below it on one line.
+pub(in crate::cli) fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// A few lines for people.
 pub(in crate::cli) fn text(report: &Report, already: Option<&str>) -> String {
     if let Some(at) = already {
         return format!(
-            "{}: already loaded on {at}: {} rows are in {}; --again loads them again",
+            "{}: already loaded on {at}: {} in {}; --again loads anew",
             report.job,
-            grouped(report.rows_loaded),
+            counted(report.rows_loaded),
             report.target
         );
+    }
+    if report.rows_read == 0 && report.loads.is_empty() && report.error.is_some() {
+        return nothing(report);
     }
     let mut lines = vec![headline(report), reading(report)];
     if report.rows_rejected > 0 {
         let folder = report.rejects.as_deref().unwrap_or("-");
-        lines.push(format!("  rejected    {} rows, see {folder}", grouped(report.rows_rejected)));
+        lines.push(format!("  rejected    {}, see {folder}", counted(report.rows_rejected)));
     }
     if report.rows_unselected > 0 {
-        lines.push(format!("  unselected  {} rows left out by --where", grouped(report.rows_unselected)));
+        lines.push(format!("  unselected  {} left out by --where", counted(report.rows_unselected)));
     }
     lines.extend(loads(report));
     if report.state == JobState::Finished {
@@ -34,20 +63,34 @@ pub(in crate::cli) fn text(report: &Report, already: Option<&str>) -> String {
     lines.join("\n")
 }
 
+/// A run that ended before a row was read: the error says the rest.
+fn nothing(report: &Report) -> String {
+    let job = if report.job.is_empty() { String::new() } else { format!("{}: ", report.job) };
+    let how = if report.state == JobState::Interrupted { "interrupted" } else { "failed" };
+    format!("{job}{how}; nothing was loaded into {}", report.target)
+}
+
+/// `1 row`, `2,000 rows`.
+fn counted(rows: u64) -> String {
+    let word = if rows == 1 { "row" } else { "rows" };
+    format!("{} {word}", grouped(rows))
+}
+
 fn headline(report: &Report) -> String {
-    let rows = grouped(report.rows_loaded);
+    let rows = counted(report.rows_loaded);
+    let are = if report.rows_loaded == 1 { "is" } else { "are" };
     let (job, target, seconds) = (&report.job, &report.target, report.elapsed_seconds);
     match report.state {
-        JobState::Finished => format!("{job}: {rows} rows loaded into {target} in {seconds:.1} s{}", rate(report)),
+        JobState::Finished => format!("{job}: {rows} loaded into {target} in {seconds:.1} s{}", rate(report)),
         JobState::DryRun => {
             let would = report.rows_read - report.rows_rejected;
-            format!("{job}: dry run, nothing was sent: {} rows would be loaded into {target}", grouped(would))
+            format!("{job}: dry run, nothing was sent: {} would be loaded into {target}", counted(would))
         }
         JobState::AlreadyLoaded => format!("{job}: already loaded"),
-        JobState::Rejected => format!("{job}: stopped at the reject limit; {rows} rows are loaded into {target}"),
-        JobState::Failed => format!("{job}: failed; {rows} rows are loaded into {target}"),
-        JobState::InDoubt => format!("{job}: in doubt; {rows} rows are known to be loaded into {target}"),
-        JobState::Interrupted => format!("{job}: interrupted; {rows} rows are loaded into {target}"),
+        JobState::Rejected => format!("{job}: stopped at the reject limit; {rows} {are} loaded into {target}"),
+        JobState::Failed => format!("{job}: failed; {rows} {are} loaded into {target}"),
+        JobState::InDoubt => format!("{job}: in doubt; {rows} {are} known to be loaded into {target}"),
+        JobState::Interrupted => format!("{job}: interrupted; {rows} {are} loaded into {target}"),
     }
 }
 
@@ -67,7 +110,7 @@ fn rate(report: &Report) -> String {
 fn reading(report: &Report) -> String {
     let inputs = report.inputs.len();
     let word = if inputs == 1 { "input" } else { "inputs" };
-    format!("  read        {} rows, {} from {inputs} {word}", grouped(report.rows_read), ByteCount(report.bytes_read))
+    format!("  read        {}, {} from {inputs} {word}", counted(report.rows_read), ByteCount(report.bytes_read))
 }
 
 fn loads(report: &Report) -> Vec<String> {
@@ -88,8 +131,12 @@ fn loads(report: &Report) -> Vec<String> {
             LoadState::Visible | LoadState::Committed | LoadState::Aborted => continue,
         };
         lines.push(format!(
-            "  {}  {state} ({} rows, {} lines {} to {})",
-            load.label, load.rows, load.input, load.from, load.to
+            "  {}  {state} ({}, {} lines {} to {})",
+            load.label,
+            counted(load.rows),
+            load.input,
+            load.from,
+            load.to
         ));
     }
     lines
@@ -104,21 +151,14 @@ mod tests {
         Report {
             job: "airports-1".into(),
             state,
-            target: "sandbox:demo/airports".into(),
-            started_at: "2026-11-21T08:15:00Z".into(),
             elapsed_seconds: 2.0,
             rows_read: 3376,
             rows_loaded: 3376,
-            rows_rejected: 0,
-            rows_unselected: 0,
             bytes_read: 210_365,
-            bytes_sent: 0,
-            loads: Vec::new(),
             inputs: vec![InputReport { path: "a.csv".into(), bytes: 210_365, rows: 3376, rejected: 0 }],
             bottleneck: "none".into(),
             peak_memory_bytes: 1 << 20,
-            rejects: None,
-            error: None,
+            ..Report::new("sandbox:demo/airports", "2026-11-21T08:15:00Z".into())
         }
     }
 
@@ -127,6 +167,22 @@ mod tests {
         let text = text(&report(JobState::Finished), None);
         let first = "airports-1: 3,376 rows loaded into sandbox:demo/airports in 2.0 s (1,688 rows/s, 0.1 MB/s read)";
         assert!(text.starts_with(first), "{text}");
+    }
+
+    #[test]
+    fn a_run_that_read_nothing_says_no_more_than_that() {
+        let failed = stillborn("sandbox:demo/airports", Code::InputMissing, "there is no file x".into(), None);
+        assert_eq!(text(&failed, None), "failed; nothing was loaded into sandbox:demo/airports");
+    }
+
+    #[test]
+    fn what_is_not_known_is_null_and_every_field_is_there() {
+        let value = |report: &Report| serde_json::from_str::<Value>(&json(report)).unwrap();
+        let stillborn = value(&stillborn("", Code::Usage, "no".into(), None));
+        assert_eq!((&stillborn["job"], &stillborn["target"]), (&Value::Null, &Value::Null));
+        for (field, _) in value(&report(JobState::Finished)).as_object().unwrap() {
+            assert!(stillborn.get(field).is_some(), "{field}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use console::measure_text_width;
 use serde_json::{Map, Value};
 
 use crate::config::QueryResult;
@@ -9,32 +10,40 @@ use crate::config::QueryResult;
 /// The widest cell of a table shown to people, in characters.
 const CELL_CHARS_MAX: usize = 80;
 
-/// A table with a line under the header; NULL is shown as such, and long cells are cut.
+/// A table with a line under the header; numbers stand right, NULL is shown as such, and long cells are cut.
 pub(in crate::cli) fn table(result: &QueryResult) -> String {
-    let mut lines = vec![result.columns.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>()];
+    let mut lines: Vec<Vec<String>> = vec![result.columns.iter().map(|(name, _)| one_line(name)).collect()];
     lines.extend(result.rows.iter().map(|row| row.iter().map(cell).collect()));
     let columns = result.columns.len();
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let mut text = String::new();
-    for (index, line) in lines.iter().enumerate() {
-        write_line(&mut text, line, &widths);
-        if index == 0 {
-            let rule: Vec<String> = widths.iter().map(|width| "-".repeat(*width)).collect();
-            write_line(&mut text, &rule, &widths);
-        }
-    }
-    text
+    let width = |column: usize| lines.iter().map(|line| measure_text_width(&line[column])).max().unwrap_or(0);
+    let layout: Vec<Layout> =
+        (0..columns).map(|column| Layout { width: width(column), right: is_numeric(result, column) }).collect();
+    let rule: Vec<String> = layout.iter().map(|column| "-".repeat(column.width)).collect();
+    lines.insert(1, rule);
+    lines.iter().map(|line| shown_line(line, &layout)).collect()
 }
 
-fn write_line(text: &mut String, cells: &[String], widths: &[usize]) {
+/// How a column is laid out.
+struct Layout {
+    width: usize,
+    right: bool,
+}
+
+/// Numbers too exact for JSON come as text; the column's type tells them.
+fn is_numeric(result: &QueryResult, column: usize) -> bool {
+    let ty = result.columns[column].1.to_ascii_lowercase();
+    let exact = ["decimal", "largeint"].iter().any(|name| ty.starts_with(name));
+    let mut values = result.rows.iter().map(|row| &row[column]).filter(|value| !value.is_null()).peekable();
+    values.peek().is_some() && values.all(|value| value.is_number() || exact)
+}
+
+fn shown_line(cells: &[String], layout: &[Layout]) -> String {
     let mut line = String::new();
-    for (cell, width) in cells.iter().zip(widths) {
-        let padding = width - cell.chars().count();
-        let _ = write!(line, "{cell}{}  ", " ".repeat(padding));
+    for (cell, Layout { width, right }) in cells.iter().zip(layout) {
+        let padding = " ".repeat(width - measure_text_width(cell));
+        let _ = if *right { write!(line, "{padding}{cell}  ") } else { write!(line, "{cell}{padding}  ") };
     }
-    text.push_str(line.trim_end());
-    text.push('\n');
+    format!("{}\n", line.trim_end())
 }
 
 fn cell(value: &Value) -> String {
@@ -42,11 +51,15 @@ fn cell(value: &Value) -> String {
         Value::Null => return "NULL".to_owned(),
         value => plain(value),
     };
-    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let text = one_line(&text);
     if text.chars().count() <= CELL_CHARS_MAX {
         return text;
     }
     text.chars().take(CELL_CHARS_MAX - 1).chain(['…']).collect()
+}
+
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 fn plain(value: &Value) -> String {
@@ -56,10 +69,16 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// One JSON object per row.
+/// One JSON object per row. A name that comes twice is numbered, so that no value is lost.
 pub(in crate::cli) fn json(result: &QueryResult) -> String {
+    let mut names: Vec<String> = Vec::new();
+    for (name, _) in &result.columns {
+        let numbered = (2..).map(|number| format!("{name}_{number}"));
+        let free = std::iter::once(name.clone()).chain(numbered).find(|name| !names.contains(name));
+        names.extend(free);
+    }
     let object = |row: &Vec<Value>| {
-        let pairs = result.columns.iter().zip(row).map(|((name, _), value)| (name.clone(), value.clone()));
+        let pairs = names.iter().zip(row).map(|(name, value)| (name.clone(), value.clone()));
         Value::Object(pairs.collect::<Map<_, _>>()).to_string()
     };
     result.rows.iter().map(object).collect::<Vec<_>>().join("\n")
@@ -102,6 +121,18 @@ mod tests {
     #[test]
     fn a_table_lines_up() {
         assert_eq!(table(&result()), "state  n\n-----  -----\nAK     263\nNULL   a,\"b\"\n");
+        let columns = [("n", "int"), ("d", "decimal(9,2)"), ("text", "varchar")];
+        let columns = columns.map(|(name, ty)| (name.to_owned(), ty.to_owned())).to_vec();
+        let rows = vec![vec![json!(7), json!("1.50"), json!("大阪")], vec![json!(null), json!("-12.25"), json!("b")]];
+        let expected = "   n       d  text\n----  ------  ----\n   7    1.50  大阪\nNULL  -12.25  b\n";
+        assert_eq!(table(&QueryResult { columns, rows }), expected);
+    }
+
+    #[test]
+    fn a_name_that_comes_twice_loses_no_value() {
+        let columns = ["a", "a", "a_2"].map(|name| (name.to_owned(), "int".to_owned())).to_vec();
+        let result = QueryResult { columns, rows: vec![vec![json!(1), json!(2), json!(3)]] };
+        assert_eq!(json(&result), "{\"a\":1,\"a_2\":2,\"a_2_2\":3}");
     }
 
     #[test]
