@@ -9,6 +9,7 @@ mod failures;
 mod formats;
 mod idempotence;
 mod interrupts;
+mod lies;
 mod outside;
 mod real_data;
 mod rejects;
