@@ -24,9 +24,6 @@ use super::wire::{Format, LoadRequest};
 /// How many values of a counter are taken at a time; what is left over of them is lost, as on the server.
 const COUNTER_STRIDE: i64 = 1000;
 
-/// The message of a load with more filtered rows than it allows.
-pub(super) const TOO_MANY_FILTERED: &str = "too many filtered rows";
-
 /// What became of a load's rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
@@ -40,16 +37,16 @@ impl Counts {
         self.loaded + self.filtered + self.unselected
     }
 
-    /// Whether the load stands. The error is the message of the reply.
-    pub(super) fn judge(self, max_filter_ratio: f64) -> Result<(), String> {
+    /// Whether the load stands.
+    pub(super) fn judge(self, max_filter_ratio: f64) -> Result<(), Failed> {
         let selected = self.total() - self.unselected;
         #[expect(clippy::cast_precision_loss, reason = "a ratio of counts needs no more than 53 bits of them")]
         let ratio = if selected == 0 { 0.0 } else { self.filtered as f64 / selected as f64 };
         if ratio > max_filter_ratio {
-            return Err(TOO_MANY_FILTERED.to_owned());
+            return Err(Failed::Rows("too many filtered rows"));
         }
         if self.loaded == 0 {
-            return Err("No rows were imported from upstream".to_owned());
+            return Err(Failed::Rows("No rows were imported from upstream"));
         }
         Ok(())
     }
@@ -60,6 +57,9 @@ impl Counts {
 pub(super) enum Failed {
     /// The body or its rows are at fault; the message of the reply.
     Body(String),
+    /// All rows were read, and what became of them does not let the load stand; the message of the reply, which has the
+    /// counts beside it.
+    Rows(&'static str),
     /// Somebody aborted it.
     Aborted(String),
     Sqlite(rusqlite::Error),

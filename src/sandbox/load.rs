@@ -123,14 +123,15 @@ impl Job {
             Err(failed) => {
                 let message = match failed {
                     Failed::Body(message) => message,
+                    Failed::Rows(message) => {
+                        self.show(tally.counts);
+                        message.to_owned()
+                    }
                     Failed::Aborted(reason) => format!("transaction is aborted: {reason}"),
                     Failed::Sqlite(error) => format!("the sandbox's database failed: {error}"),
                     Failed::Io(error) => error.to_string(),
                 };
                 abort(&self.load, &message);
-                if message == ingest::TOO_MANY_FILTERED {
-                    self.show(tally.counts);
-                }
                 self.answer.fail(message)
             }
         }
@@ -151,7 +152,7 @@ impl Job {
         self.load.commit(|transaction| {
             let source = decompress::open(self.request.codec, one_frame, &spool)?;
             ingest::ingest(transaction, &self.request, &self.table, &self.plan, source, tally)?;
-            tally.counts.judge(self.request.max_filter_ratio).map_err(Failed::Body)?;
+            tally.counts.judge(self.request.max_filter_ratio)?;
             self.check_time()?;
             written = SystemClock.instant();
             Ok::<_, Failed>(tally.counts.loaded)
@@ -171,7 +172,7 @@ impl Job {
         while body.next()?.is_some() {}
         self.check_length(body.received)?;
         self.answer.read_data_time_ms = millis(started);
-        tally.counts.judge(self.request.max_filter_ratio).map_err(Failed::Body)?;
+        tally.counts.judge(self.request.max_filter_ratio)?;
         self.load.commit(|_| self.check_time().map(|()| tally.counts.loaded))?;
         Ok(())
     }

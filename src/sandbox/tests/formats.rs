@@ -64,6 +64,17 @@ async fn an_empty_load_is_an_error() {
             (Some("Fail"), Some("No rows were imported from upstream"))
         );
     }
+    // What the rows came to is told all the same.
+    let none = "No rows were imported from upstream";
+    for (header, expected, message) in [
+        (("max_filter_ratio", "1"), [2, 0, 2, 0], none),
+        (("max_filter_ratio", "0.5"), [2, 0, 2, 0], "too many filtered rows"),
+        (("where", "k > 7"), [2, 0, 0, 2], none),
+    ] {
+        let body = if header.0 == "where" { "1,a,1\n2,b,2\n" } else { "1\n2\n" };
+        let answer = world.load(&[("column_separator", ","), header], body).await;
+        assert_eq!((counts(&answer), answer["Message"].as_str()), (expected, Some(message)), "{answer}");
+    }
 }
 
 #[tokio::test]
