@@ -1,6 +1,8 @@
 //! Clients that know nothing of shipload, against its sandbox: curl and a MySQL client library.
 
-use std::process::Command;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
 
 use mysql_async::prelude::Queryable;
 use serde_json::{Value, json};
@@ -134,4 +136,74 @@ fn tables_are_created_over_the_mysql_port_of_a_cluster() {
     ];
     let ran = world.run(&query);
     assert_eq!(ran.stdout.trim(), "n,hottest\n1461,35.6", "{ran:?}");
+}
+
+#[test]
+fn curl_streams_standard_input_and_must_expect_to_continue() {
+    let world = World::new();
+    let sandbox = world.sandbox(&[]);
+    create(&sandbox);
+    let url = format!("http://{}/api/demo/airports/_stream_load", sandbox.frontend);
+    let send = |more: &[&str]| {
+        let mut child = Command::new("curl")
+            .args(["-sS", "--location-trusted", "-u", "root:", "-H", "columns: iata,name", "-T", "-"])
+            .args(more)
+            .arg(&url)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("curl is needed for this test");
+        child.stdin.take().unwrap().write_all(b"AAA\tone\nBBB\ttwo\n").unwrap();
+        let output = child.wait_with_output().unwrap();
+        serde_json::from_slice::<Value>(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+    };
+    let reply = send(&["-H", "Expect: 100-continue"]);
+    assert_eq!((&reply["Status"], &reply["NumberLoadedRows"]), (&json!("Success"), &json!(2)), "{reply}");
+    let reply = send(&["-H", "Expect:"]);
+    assert_eq!(reply["Status"], json!("FAILED"), "{reply}");
+    assert!(reply["Message"].as_str().unwrap().contains("There is no 100-continue header"), "{reply}");
+    assert_eq!(world.number("select count(*) from airports"), 2.0);
+}
+
+const ANY_PORTS: [&str; 6] = ["--fe-port", "0", "--be-port", "0", "--mysql-port", "0"];
+
+#[test]
+fn a_sandbox_that_cannot_start_says_why() {
+    let world = World::new();
+    let run = |arguments: &[&str]| world.run(&[&["sandbox"], &ANY_PORTS[..], arguments].concat());
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let ports = ["sandbox", "--fe-port", "0", "--be-port", &port, "--mysql-port", "0"];
+    world.run(&ports).fails_with(1, "L3004", &[&port, "in use", "--be-port"]);
+    world.file("damaged/sandbox.sqlite", [7; 5000]);
+    run(&["--sandbox-dir", "damaged"]).fails_with(1, "L3004", &["not a database", "move damaged/sandbox.sqlite away"]);
+    world.file("plain", "");
+    run(&["--sandbox-dir", "plain"]).fails_with(1, "L3004", &["plain"]);
+    let running = world.sandbox(&[]);
+    run(&[]).fails_with(1, "L3004", &["another sandbox runs"]);
+    drop(running);
+}
+
+#[test]
+fn a_second_interrupt_ends_the_sandbox_at_once() {
+    let world = World::new();
+    world.import(&[&example("airports.csv").display().to_string(), "--to", "sandbox:demo/airports"]).loaded();
+    let mut command = world.command(&[&["sandbox"], &ANY_PORTS[..]].concat());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut ready = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+    let backend = ready.split("be=http://").nth(1).unwrap().split_whitespace().next().unwrap();
+    let mut stalled = TcpStream::connect(backend).unwrap();
+    let head = "PUT /api/demo/airports/_stream_load HTTP/1.1\r\nHost: x\r\nAuthorization: Basic cm9vdDo=\r\n\
+                Expect: 100-continue\r\nContent-Length: 9\r\n\r\n";
+    stalled.write_all(head.as_bytes()).unwrap();
+    stalled.read_exact(&mut [0; 25]).unwrap();
+    let pid = child.id().to_string();
+    let interrupt = || assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    interrupt();
+    let mut said = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut said).unwrap();
+    assert!(said.starts_with("stopping: "), "{said}");
+    interrupt();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
 }
