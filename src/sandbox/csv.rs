@@ -292,72 +292,68 @@ impl<'a> Field<'a> {
         if let Some(close) = self.close_at(at) {
             return Some(close);
         }
-        match *self.bytes.get(at)? {
-            byte if byte == self.dialect.escape => self.escaped(at, false),
-            byte if byte == self.dialect.enclose => {
-                self.enclosed = true;
-                self.start = at + 1;
-                self.quoted(at + 1)
-            }
-            _ => self.ordinary(at + 1),
+        let byte = *self.bytes.get(at)?;
+        if byte == self.dialect.enclose && byte != self.dialect.escape {
+            self.enclosed = true;
+            self.start = at + 1;
+            return self.content(at + 1, true);
         }
+        self.content(at, false)
     }
 
-    /// Inside quotes: everything is content but the quote and the escape.
-    fn quoted(&mut self, mut at: usize) -> Option<Close> {
+    /// Goes on from `at`, inside quotes or outside. Inside, everything is content but the quote and the escape. Outside, a
+    /// stray quote goes, and takes the meaning of the byte behind it with it.
+    fn content(&mut self, mut at: usize, mut quoted: bool) -> Option<Close> {
         loop {
-            at += memchr2(self.dialect.enclose, self.dialect.escape, &self.bytes[at..])?;
-            if self.bytes[at] == self.dialect.enclose {
-                if *self.bytes.get(at + 1)? == self.dialect.enclose {
-                    self.drop_byte(at);
-                    at += 2;
+            if quoted {
+                at += memchr2(self.dialect.enclose, self.dialect.escape, &self.bytes[at..])?;
+                if self.bytes[at] == self.dialect.enclose {
+                    if *self.bytes.get(at + 1)? == self.dialect.enclose {
+                        self.drop_byte(at);
+                        at += 2;
+                        continue;
+                    }
+                    at += 1;
+                    if self.dialect.trim_space && self.bytes[at] == b' ' {
+                        self.blank_at = Some(at);
+                    }
+                    quoted = false;
                     continue;
                 }
-                at += 1;
-                if self.dialect.trim_space && self.bytes[at] == b' ' {
-                    self.blank_at = Some(at);
+            } else {
+                at += self.bytes[at..].iter().position(|byte| self.stops[usize::from(*byte)])?;
+                if let Some(close) = self.close_at(at) {
+                    return Some(close);
                 }
-                return self.ordinary(at);
+                let byte = self.bytes[at];
+                if byte != self.dialect.escape {
+                    if byte == self.dialect.enclose {
+                        self.drop_byte(at);
+                        self.bytes.get(at + 1)?;
+                        at += 1;
+                    }
+                    at += 1;
+                    continue;
+                }
             }
-            return self.escaped(at, true);
+            (at, quoted) = self.escaped(at, quoted)?;
         }
     }
 
     /// Behind an escape: a control byte is content and all goes on as before; with any other byte, quotes are over.
-    fn escaped(&mut self, at: usize, quoted: bool) -> Option<Close> {
+    fn escaped(&mut self, at: usize, quoted: bool) -> Option<(usize, bool)> {
         self.drop_byte(at);
         let at = at + 1;
         let byte = *self.bytes.get(at)?;
-        let length = if byte == self.dialect.enclose || byte == self.dialect.escape {
-            1
+        Some(if byte == self.dialect.enclose || byte == self.dialect.escape {
+            (at + 1, quoted)
         } else if self.bytes[at..].starts_with(&self.dialect.delimiter) {
-            self.dialect.delimiter.len()
+            (at + self.dialect.delimiter.len(), quoted)
         } else if self.bytes[at..].starts_with(&self.dialect.separator) {
-            self.dialect.separator.len()
+            (at + self.dialect.separator.len(), quoted)
         } else {
-            return self.ordinary(at + 1);
-        };
-        if quoted { self.quoted(at + length) } else { self.ordinary(at + length) }
-    }
-
-    /// Outside quotes. A stray quote goes, and takes the meaning of the byte behind it with it.
-    fn ordinary(&mut self, mut at: usize) -> Option<Close> {
-        loop {
-            at += self.bytes[at..].iter().position(|byte| self.stops[usize::from(*byte)])?;
-            if let Some(close) = self.close_at(at) {
-                return Some(close);
-            }
-            let byte = self.bytes[at];
-            if byte == self.dialect.escape {
-                return self.escaped(at, false);
-            }
-            if byte == self.dialect.enclose {
-                self.drop_byte(at);
-                self.bytes.get(at + 1)?;
-                at += 1;
-            }
-            at += 1;
-        }
+            (at + 1, false)
+        })
     }
 
     fn close_at(&self, at: usize) -> Option<Close> {

@@ -52,6 +52,13 @@ fn check(dialect: &Dialect, cases: &[(&str, &[&[&str]])]) {
 }
 
 #[test]
+fn a_long_field_of_nothing_but_escapes_is_a_field() {
+    let body = format!("\"{}\",x\n", "\\\"".repeat(200_000));
+    let rows = read_from(&both(), body.as_bytes());
+    assert_eq!((rows[0][0].len(), rows[0][1].as_str()), (200_000, "x"));
+}
+
+#[test]
 fn the_plain_parser_knows_no_quotes() {
     check(
         &plain(),
