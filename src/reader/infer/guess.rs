@@ -13,7 +13,7 @@ pub(super) struct Guess {
     items: Option<Box<Guess>>,
     /// Whether there were arrays with nothing in them.
     empty_arrays: bool,
-    /// Whether there were objects.
+    /// Whether there were objects, or arrays in arrays: what only JSON holds.
     objects: bool,
 }
 
@@ -97,12 +97,22 @@ impl Guess {
             Ok(Node::Array(items)) if !items.is_empty() => {
                 let guess = self.items.get_or_insert_default();
                 for item in items {
-                    guess.see_json(item);
+                    guess.see_item(item);
                 }
             }
             Ok(Node::Array(_)) => self.empty_arrays = true,
             Ok(Node::Object(_)) => self.objects = true,
             Err(_) => self.see_other(),
+        }
+    }
+
+    /// The same for an element of an array. What nests in it makes JSON of the column, so that nobody needs to look deeper:
+    /// a hundred thousand brackets would take as many calls.
+    fn see_item(&mut self, text: &str) {
+        if text.trim_ascii_start().starts_with(['[', '{']) {
+            self.objects = true;
+        } else {
+            self.see_json(text);
         }
     }
 
