@@ -32,6 +32,8 @@ pub enum Error {
         path: PathBuf,
         /// What was looked at, and what it looked like.
         what: String,
+        /// What to do about it.
+        hint: &'static str,
     },
     /// It ends inside something that should go on: a quoted field, a JSON array, a compressed stream, a Parquet file.
     #[error("{}{} ends inside {what}", path.display(), place(*at))]
@@ -157,7 +159,7 @@ impl Failure for Error {
             }
             Self::Unreadable { .. } => return None,
             Self::Empty { .. } => "check the program that writes the file; nothing was loaded from it".into(),
-            Self::UnknownFormat { .. } => "name the format with `--format csv|json|parquet|arrow`".into(),
+            Self::UnknownFormat { hint, .. } => (*hint).into(),
             Self::NeedsFile { .. } => "save it to an uncompressed file first, and import that".into(),
             Self::Truncated { .. } => {
                 "the file is probably still being written or was not copied to its end: compare its size at the origin"
@@ -174,7 +176,9 @@ impl Failure for Error {
                 )
             }
             Self::RecordTooLong { .. } => {
-                "a quote that is never closed looks like this: check the line, or set `--csv-quote none`".into()
+                "a quote or bracket that is never closed looks like this: check the line; for quotes that are data, set \
+                 `--csv-quote none`"
+                    .into()
             }
         })
     }

@@ -167,7 +167,7 @@ impl Compression {
         match named {
             Some(named) if found != Some(named) && !stored.is_empty() => {
                 let found = found.map_or("no compression that is known", Self::name);
-                Err(unknown(path, format!("its name says {}, its first bytes say {found}", named.name())))
+                Err(unknown(path, format!("its name says {}, its first bytes say {found}", named.name()), RENAME))
             }
             _ => Ok(found),
         }
@@ -209,35 +209,36 @@ pub fn detect(path: &Path, head: &[u8], user: Option<Format>) -> Result<Format, 
     let (_, named) = endings(path);
     let found = of_magic(head);
     let Some(claim) = user.or(named) else {
-        return match (found, binary(head, false), text_start(head)) {
+        return match (found, stranger(head, false), text_start(head)) {
             (Some(found), ..) => Ok(found),
-            (None, Some(what), _) => Err(unknown(path, what)),
+            (None, Some(look), _) => Err(starts_like(path, &look)),
             (None, None, b'{') => Ok(Format::NdJson),
             (None, None, b'[') => Ok(Format::JsonArray),
             (None, None, _) => Ok(Format::Csv),
         };
     };
-    let contradiction = |what: &str| {
+    let contradiction = |what: &str, advice| {
         let who = if user.is_some() { "the user says" } else { "its name says" };
-        Err(unknown(path, format!("{who} {}, its first bytes say {what}", claim.title())))
+        Err(unknown(path, format!("{who} {}, its first bytes say {what}", claim.title()), advice))
     };
+    let no_such = |look: Look| contradiction(&look.words, look.advice);
     match found {
         Some(found) if found == claim || (found.is_arrow() && claim.is_arrow()) => return Ok(found),
-        Some(found) => return contradiction(found.title()),
-        None if !claim.is_text() => return contradiction(&look_in_words(head)),
+        Some(found) => return contradiction(found.title(), SAY_FORMAT),
+        None if !claim.is_text() => return no_such(look(head, false)),
         None => {}
     }
     if user.is_none()
-        && let Some(what) = binary(head, true)
+        && let Some(look) = stranger(head, true)
     {
-        return Err(unknown(path, what));
+        return Err(starts_like(path, &look));
     }
     match (claim, text_start(head)) {
         (Format::Csv | Format::Tsv, _) => Ok(claim),
         // One word for both kinds of JSON, and names are not to be relied on for it: the bytes tell which.
         (_, b'{') => Ok(Format::NdJson),
         (_, b'[') if claim == Format::JsonArray || user.is_none() => Ok(Format::JsonArray),
-        (_, _) if user.is_none() => contradiction(&look_in_words(head)),
+        (_, _) if user.is_none() => no_such(look(head, false)),
         // The user's word stands: the reader will name the place where it is wrong.
         (_, _) => Ok(Format::NdJson),
     }
@@ -255,42 +256,78 @@ fn of_magic(head: &[u8]) -> Option<Format> {
     }
 }
 
-/// Formats that people hold out to a loader and that it does not read, by their first bytes.
-const STRANGERS: [(&[u8], &str); 10] = [
-    (b"PK\x03\x04", "a ZIP archive or a spreadsheet: unpack it, or export it as CSV"),
-    (b"ORC", "an ORC file"),
-    (b"Obj\x01", "an Avro file"),
-    (b"SQLite format 3", "an SQLite database"),
-    (b"%PDF", "a PDF document"),
-    (b"\xff\xfe", "UTF-16 text: convert it with `iconv -f UTF-16 -t UTF-8`"),
-    (b"\xfe\xff", "UTF-16 text: convert it with `iconv -f UTF-16 -t UTF-8`"),
-    (b"\xd0\xcf\x11\xe0", "an old spreadsheet: export it as CSV"),
-    (b"PARE", "an encrypted Parquet file"),
-    (b"7z\xbc\xaf", "a 7z archive: unpack it"),
+/// What people hold out to a loader and it does not read: the first bytes, the name, and what to do instead.
+const STRANGERS: [(&[u8], &str, &str); 11] = [
+    (b"PK\x03\x04", "a ZIP archive or a spreadsheet", "unpack it, or export the spreadsheet as CSV"),
+    (b"ORC", "an ORC file", TO_PARQUET),
+    (b"Obj\x01", "an Avro file", TO_PARQUET),
+    (b"SQLite format 3", "an SQLite database", "export the table as CSV"),
+    (b"%PDF", "a PDF document", "ask for the data themselves, as CSV"),
+    (b"\xff\xfe\0\0", "UTF-32 text", "convert it: `iconv -f UTF-32 -t UTF-8 FILE | shipload import - …`"),
+    (b"\xff\xfe", UTF_16.0, UTF_16.1),
+    (b"\xfe\xff", UTF_16.0, UTF_16.1),
+    (b"\xd0\xcf\x11\xe0", "an old spreadsheet", "export it as CSV"),
+    (b"PARE", "an encrypted Parquet file", "decrypt it first"),
+    (b"7z\xbc\xaf", "a 7z archive", "unpack it"),
 ];
 
-/// Says what binary bytes look like; none when they are text.
+const TO_PARQUET: &str = "convert it to Parquet";
+
+const UTF_16: (&str, &str) = ("UTF-16 text", "convert it: `iconv -f UTF-16 -t UTF-8 FILE | shipload import - …`");
+
+/// How pages of the web begin, which servers send in place of files that they do not give out.
+const PAGES: [&[u8]; 3] = [b"<!doctype", b"<html", b"<?xml"];
+
+const RENAME: &str = "rename the file to what it is: its ending tells how it is compressed";
+
+const SAY_FORMAT: &str = "name the format with `--format csv|json|parquet|arrow`";
+
+/// Says what bytes look like that no reader takes; none when they are text.
 ///
-/// A single NUL in a file that is called a text is a matter of its row. In one whose name says nothing it decides.
-fn binary(head: &[u8], named: bool) -> Option<String> {
+/// A few NULs in a file that is called a text are a matter of their rows. In one whose name says nothing they decide.
+fn stranger(head: &[u8], named: bool) -> Option<Look> {
     let nuls = memchr::memchr_iter(0, head).count();
     let invalid: usize = head.utf8_chunks().map(|chunk| chunk.invalid().len()).sum();
-    let nuls_max = if named { head.len() / 100 } else { 0 };
+    let nuls_max = if named { (head.len() / 100).max(1) } else { 0 };
     // Text in an old 8-bit encoding has few such bytes and fails row by row, with places; noise has half.
     let is_binary = nuls > nuls_max || invalid > head.len() / 3;
-    is_binary.then(|| format!("it starts like {}", look_in_words(head)))
+    let start = head.trim_ascii_start();
+    let begins = |page: &&[u8]| start.get(..page.len()).is_some_and(|start| start.eq_ignore_ascii_case(page));
+    let is_page = PAGES.iter().any(begins);
+    (is_binary || is_page).then(|| look(head, is_page))
 }
 
 fn looks_binary(head: &[u8]) -> bool {
     head.contains(&0) || std::str::from_utf8(head).is_err_and(|error| error.error_len().is_some())
 }
 
-fn look_in_words(head: &[u8]) -> String {
-    if let Some((_, name)) = STRANGERS.iter().find(|(magic, _)| looks_binary(head) && head.starts_with(magic)) {
-        return (*name).to_owned();
+/// What bytes look like, and what to do about it.
+struct Look {
+    words: String,
+    advice: &'static str,
+}
+
+fn look(head: &[u8], is_page: bool) -> Look {
+    let known = |words: &str, advice| Look { words: words.to_owned(), advice };
+    if is_page {
+        return known("an HTML or XML page", "look into it: servers send pages where they have no file to give");
+    }
+    let binary = looks_binary(head);
+    if let Some((_, words, advice)) = STRANGERS.iter().find(|row| binary && head.starts_with(row.0)) {
+        return known(words, advice);
+    }
+    if binary && is_wide(head) {
+        return known(UTF_16.0, "convert it: `iconv -f UTF-16LE -t UTF-8 FILE | shipload import - …`, or UTF-16BE");
     }
     let start: String = head.iter().take(16).map(|byte| byte.escape_ascii().to_string()).collect();
-    if looks_binary(head) { format!("binary data ({start})") } else { format!("text (`{start}`)") }
+    let words = if binary { format!("binary data ({start})") } else { format!("text (`{start}`)") };
+    Look { words, advice: SAY_FORMAT }
+}
+
+/// Whether every other byte is zero and the rest is not: Latin letters as UTF-16 without its mark.
+fn is_wide(head: &[u8]) -> bool {
+    let pairs = head.chunks_exact(2).take(32);
+    head.len() >= 4 && [0, 1].iter().any(|zero| pairs.clone().all(|pair| pair[*zero] == 0 && pair[1 - zero] != 0))
 }
 
 /// The first byte that is neither blank nor part of a byte order mark.
@@ -311,8 +348,12 @@ fn endings(path: &Path) -> (Option<Compression>, Option<Format>) {
     (compression.map(|row| row.0), format.map(|row| row.0))
 }
 
-fn unknown(path: &Path, what: String) -> Error {
-    Error::UnknownFormat { path: path.to_owned(), what }
+fn starts_like(path: &Path, look: &Look) -> Error {
+    unknown(path, format!("it starts like {}", look.words), look.advice)
+}
+
+fn unknown(path: &Path, what: String, hint: &'static str) -> Error {
+    Error::UnknownFormat { path: path.to_owned(), what, hint }
 }
 
 #[cfg(test)]
@@ -377,12 +418,18 @@ mod tests {
         for (head, word) in [
             (&b"PK\x03\x04\x14\x00\x06\x00"[..], "ZIP"),
             (b"\xff\xfea\0,\0b\0", "UTF-16"),
+            (b"\xff\xfe\0\0a\0\0\0", "UTF-32"),
+            (b"a\0,\0b\0\n\0", "UTF-16"),
+            (b"\0a\0,\0b\0\n", "UTF-16"),
+            (b"\n<!DOCTYPE html>\n<p>a,b", "HTML"),
             (b"a,b\0c", "binary"),
             (b"\x93\x12\xe4\xff\xa9", "binary"),
         ] {
             let error = detect(Path::new("data"), head, None).unwrap_err();
             assert!(error.to_string().contains(word), "{error}");
         }
+        assert!(detect(Path::new("page.csv"), b"<html><body>404", None).is_err());
+        assert_eq!(detect(Path::new("small.csv"), b"id\na\0b\n", None).unwrap(), Format::Csv);
         let text_with_one_nul = [&[b'a'; 500][..], b"\0"].concat();
         assert_eq!(detect(Path::new("a.csv"), &text_with_one_nul, None).unwrap(), Format::Csv);
         assert!(detect(Path::new("a"), &text_with_one_nul, None).is_err());
