@@ -81,7 +81,8 @@ impl Window {
         self.check_length(pending)?;
         self.bytes.drain(..self.start);
         self.start = 0;
-        let wanted = self.block_bytes.max(pending);
+        // One byte more than a record may have is enough to refuse it.
+        let wanted = self.block_bytes.max(pending).min(self.record_bytes_max + 1 - pending);
         self.bytes.reserve(wanted);
         let mut block = (&mut self.stream).take(wanted as u64);
         let read = block.read_to_end(&mut self.bytes).map_err(|source| Error::read(&self.path, source))?;
