@@ -23,6 +23,7 @@ pub fn run() -> ExitCode {
         render::line(&format!("error: --log {}: {error}", args.log));
         return Exit::Usage.into();
     }
+    hush_caught_panics();
     match args.command {
         Command::Import(args) => command::import::run(*args),
         Command::Sql(args) => command::sql::run(args),
@@ -32,4 +33,14 @@ pub fn run() -> ExitCode {
         Command::Sandbox(args) => command::sandbox::run(args),
     }
     .into()
+}
+
+/// Damaged files make decoders panic. The reader catches that and tells it as an error, and nobody needs a stack trace.
+fn hush_caught_panics() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !crate::reader::panic_is_caught() {
+            report(panic);
+        }
+    }));
 }
