@@ -127,7 +127,8 @@ impl ChunkReader for CountedFile {
     type T = BufReader<Self>;
 
     fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
-        Ok(BufReader::new(Self { at: start, ..self.clone() }))
+        // Pages are fetched by `get_bytes`; what is read here are their heads, and far more bytes than those have.
+        Ok(BufReader::new(Self { at: start, ..self.uncounted() }))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
