@@ -119,7 +119,7 @@ impl CsvRecords {
                 }
                 Scan::Blank(taken) if blank_is_row => {
                     self.spans.push(Span { start: 0, end: 0, form: Form::Plain });
-                    return Ok(Some(Extent { bytes: 0, taken, quoted: false, malformed: false }));
+                    return Ok(Some(Extent { bytes: 0, taken, lines: 0, malformed: false }));
                 }
                 Scan::Blank(taken) => self.window.consume(taken, 1),
                 Scan::End => return Ok(None),
@@ -149,11 +149,7 @@ impl CsvRecords {
     }
 
     fn consume(&mut self, record: Extent) {
-        let lines = if record.quoted {
-            line_ends(&self.window.pending()[..record.taken])
-        } else {
-            u64::from(record.taken > record.bytes)
-        };
+        let lines = record.lines + u64::from(record.taken > record.bytes);
         self.window.consume(record.taken, lines);
     }
 

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr2;
+use memchr::{memchr2, memchr3};
 
 use super::Dialect;
 
@@ -50,8 +50,8 @@ pub(super) struct Extent {
     pub(super) bytes: usize,
     /// Its bytes, with the line end.
     pub(super) taken: usize,
-    /// Whether any field is quoted: only then can there be line ends within.
-    pub(super) quoted: bool,
+    /// The line ends within quoted fields.
+    pub(super) lines: u64,
     /// Whether something stands behind a closing quote.
     pub(super) malformed: bool,
 }
@@ -68,12 +68,11 @@ pub(super) fn scan(bytes: &[u8], at_end: bool, dialect: &Dialect, spans: &mut Ve
         [b'\r', b'\n', ..] => return Scan::Blank(2),
         _ => {}
     }
-    let mut record = Extent { bytes: 0, taken: 0, quoted: false, malformed: false };
+    let mut record = Extent { bytes: 0, taken: 0, lines: 0, malformed: false };
     let mut at = 0;
     loop {
         let next = if dialect.quote.is_some() && bytes.get(at).copied() == dialect.quote {
-            record.quoted = true;
-            quoted(bytes, at, at_end, dialect, spans, &mut record.malformed)
+            quoted(bytes, at, at_end, dialect, spans, &mut record)
         } else {
             plain(bytes, at, at_end, dialect, spans)
         };
@@ -132,12 +131,13 @@ fn quoted(
     at_end: bool,
     dialect: &Dialect,
     spans: &mut Vec<Span>,
-    malformed: &mut bool,
+    record: &mut Extent,
 ) -> Next {
     let unfinished = || if at_end { Next::OpenQuote } else { Next::More };
     let quote = bytes[open];
     let start = open + 1;
-    let Some((close, form)) = closing_quote(bytes, start, quote, dialect.escape) else { return unfinished() };
+    let Some((close, form, lines)) = closing_quote(bytes, start, quote, dialect.escape) else { return unfinished() };
+    record.lines += lines;
     let after = close + 1;
     let next = match bytes[after..] {
         // The quote could be the first of a doubled one.
@@ -148,7 +148,7 @@ fn quoted(
         [b'\r', b'\n', ..] => Next::Line { end: after, next: after + 2 },
         _ => match field_end(bytes, after, after, at_end, dialect) {
             Ok((_, next)) => {
-                *malformed = true;
+                record.malformed = true;
                 next
             }
             Err(next) => return next,
@@ -158,18 +158,25 @@ fn quoted(
     next
 }
 
-/// Finds the quote that is neither doubled nor escaped.
-fn closing_quote(bytes: &[u8], start: usize, quote: u8, escape: Option<u8>) -> Option<(usize, Form)> {
+/// Finds the quote that is neither doubled nor escaped, and the line ends before it.
+fn closing_quote(bytes: &[u8], start: usize, quote: u8, escape: Option<u8>) -> Option<(usize, Form, u64)> {
     let escape = escape.unwrap_or(quote);
     let mut form = Form::Quoted;
     let mut at = start;
+    let mut lines = 0;
     loop {
-        at += memchr2(quote, escape, bytes.get(at..)?)?;
-        let doubled = bytes.get(at + 1) == Some(&quote);
-        if bytes[at] == quote && !doubled {
-            return Some((at, form));
+        at += memchr3(quote, escape, b'\n', bytes.get(at..)?)?;
+        let next = bytes.get(at + 1).copied();
+        if bytes[at] == quote && next != Some(quote) {
+            return Some((at, form, lines));
+        }
+        if bytes[at] == b'\n' {
+            lines += 1;
+            at += 1;
+            continue;
         }
         form = Form::Escaped;
+        lines += u64::from(next == Some(b'\n'));
         at += 2;
     }
 }
