@@ -141,31 +141,28 @@ pub(super) fn decimal(text: &str, precision: u8, scale: u8) -> Result<i128, Rule
 
 /// Reads a number with an optional point and exponent as the nearest binary one. Words such as `NaN` are no numbers.
 pub(super) fn double(text: &str) -> Result<f64, Rule> {
-    float_syntax(text)?;
-    let value: f64 = text.parse().map_err(|_| rule::not_a_number("a number"))?;
-    if value.is_finite() { Ok(value) } else { Err(rule::beyond_float("DOUBLE", "1.7976931348623157e308")) }
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() => Ok(value),
+        Ok(_) => Err(not_finite(text).unwrap_or_else(|| rule::beyond_float("DOUBLE", "1.7976931348623157e308"))),
+        Err(_) => Err(rule::not_a_number("a number")),
+    }
 }
 
 /// The same for FLOAT. The text is rounded once; by way of a DOUBLE it would be rounded twice.
 pub(super) fn float(text: &str) -> Result<f32, Rule> {
-    float_syntax(text)?;
-    let value: f32 = text.parse().map_err(|_| rule::not_a_number("a number"))?;
-    finite_float(value)
+    match text.parse::<f32>() {
+        Ok(value) => finite_float(value).map_err(|rule| not_finite(text).unwrap_or(rule)),
+        Err(_) => Err(rule::not_a_number("a number")),
+    }
 }
 
 pub(super) fn finite_float(value: f32) -> Result<f32, Rule> {
     if value.is_finite() { Ok(value) } else { Err(rule::beyond_float("FLOAT", "3.4028235e38")) }
 }
 
-fn float_syntax(text: &str) -> Result<(), Rule> {
-    if text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E')) {
-        return Ok(());
-    }
-    let word = text.trim_start_matches(['+', '-']);
-    if ["nan", "inf", "infinity"].iter().any(|name| word.eq_ignore_ascii_case(name)) {
-        return Err(rule::not_finite());
-    }
-    Err(rule::not_a_number("a number"))
+/// The rule for words such as `NaN`, which the standard library reads as numbers that are not finite.
+fn not_finite(text: &str) -> Option<Rule> {
+    text.bytes().any(|byte| byte.is_ascii_alphabetic() && !matches!(byte, b'e' | b'E')).then(rule::not_finite)
 }
 
 /// Whether a DOUBLE gives back the same number as the text names.
