@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use arrow::array::builder::{ListBuilder, MapBuilder, StringBuilder};
+use arrow::array::{Array as _, Int64Builder};
 use arrow::array::{
     ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int8Array,
     Int16Array, Int32Array, Int64Array, RecordBatch, StringArray, StructArray, TimestampMicrosecondArray,
 };
-use arrow::array::{Array as _, Int64Builder};
 use arrow::datatypes::{DataType, Field};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -234,14 +234,8 @@ fn numbers() -> Vec<Column> {
 
 fn times() -> Vec<Column> {
     let days = vec![-719_528, 2_932_896, -1, 0, 11_016];
-    let micros = vec![
-        -62_167_219_200_000_000,
-        253_402_300_799_999_999,
-        -1,
-        1,
-        1_767_323_045_100_000,
-        951_782_400_000_000,
-    ];
+    let micros =
+        vec![-62_167_219_200_000_000, 253_402_300_799_999_999, -1, 1, 1_767_323_045_100_000, 951_782_400_000_000];
     vec![
         Column::plain(
             "date",
@@ -270,12 +264,56 @@ fn times() -> Vec<Column> {
 fn texts() -> Vec<Column> {
     let long = "ä€😀\"\\,\n".repeat(4000);
     let nasty = [
-        "", " ", "  padded  ", "\\N", "\\\\N", "\\n", "N", "NULL", "null", "\"", "\"\"", "\\", "\\\"", "\\\\\"\"", ",",
-        ",,", "\n", "\r\n", "\r", "\n\n", "\t", "\0", "a\0b", "ä€😀", "\u{feff}mark", "'", "`", "{}", "[1", "true",
-        "007", "1e5", "-0", "\u{7f}\u{1b}[31m", "\u{1}\u{2}", "a\nb\r\nc", "\u{2028}", "x\\", "\"x", "x\"", &long,
+        "",
+        " ",
+        "  padded  ",
+        "\\N",
+        "\\\\N",
+        "\\n",
+        "N",
+        "NULL",
+        "null",
+        "\"",
+        "\"\"",
+        "\\",
+        "\\\"",
+        "\\\\\"\"",
+        ",",
+        ",,",
+        "\n",
+        "\r\n",
+        "\r",
+        "\n\n",
+        "\t",
+        "\0",
+        "a\0b",
+        "ä€😀",
+        "\u{feff}mark",
+        "'",
+        "`",
+        "{}",
+        "[1",
+        "true",
+        "007",
+        "1e5",
+        "-0",
+        "\u{7f}\u{1b}[31m",
+        "\u{1}\u{2}",
+        "a\nb\r\nc",
+        "\u{2028}",
+        "x\\",
+        "\"x",
+        "x\"",
+        &long,
     ];
-    let bytes: Vec<Option<Vec<u8>>> =
-        vec![Some((0..=255).collect()), Some(Vec::new()), Some(b"\\N".to_vec()), Some(vec![0]), Some(vec![0xFF; 3]), None];
+    let bytes: Vec<Option<Vec<u8>>> = vec![
+        Some((0..=255).collect()),
+        Some(Vec::new()),
+        Some(b"\\N".to_vec()),
+        Some(vec![0]),
+        Some(vec![0xFF; 3]),
+        None,
+    ];
     let base64 = |bytes: &Option<Vec<u8>>| bytes.as_ref().map(|bytes| format!("\"{}\"", STANDARD.encode(bytes)));
     let arrow: Vec<Option<&[u8]>> = bytes.iter().map(Option::as_deref).collect();
     vec![
@@ -371,7 +409,8 @@ fn as_parquet(columns: &[Column]) -> Vec<u8> {
         let array = arrow::compute::concat(&[column.array.as_ref(), missing.as_ref()]).unwrap();
         (column.name, array, true)
     });
-    let batch = RecordBatch::try_from_iter_with_nullable([("id", arc(Int32Array::from(ids)), false)].into_iter().chain(padded));
+    let batch =
+        RecordBatch::try_from_iter_with_nullable([("id", arc(Int32Array::from(ids)), false)].into_iter().chain(padded));
     parquet(&batch.unwrap())
 }
 
@@ -379,9 +418,8 @@ fn as_parquet(columns: &[Column]) -> Vec<u8> {
 fn check(columns: &[Column], wire: &str) {
     let world = World::new();
     let sandbox = world.sandbox(&[]);
-    let definitions = columns.iter().fold("id INT".to_owned(), |list, column| {
-        list + &format!(", `{}` {}", column.name, column.ty)
-    });
+    let definitions =
+        columns.iter().fold("id INT".to_owned(), |list, column| list + &format!(", `{}` {}", column.name, column.ty));
     let files = [
         ("csv", world.file("values.csv", as_csv(columns))),
         ("ndjson", world.file("values.ndjson", as_ndjson(columns))),
@@ -446,7 +484,8 @@ fn structs_and_what_they_hold_come_back() {
         ("d", arc(Date32Array::from(vec![Some(2_932_896), None]))),
         ("l", arc(list)),
     ];
-    let parts = parts.into_iter().map(|(name, array)| (Arc::new(Field::new(name, array.data_type().clone(), true)), array));
+    let parts =
+        parts.into_iter().map(|(name, array)| (Arc::new(Field::new(name, array.data_type().clone(), true)), array));
     let array = StructArray::from(parts.collect::<Vec<_>>());
     let ty = "STRUCT<n LARGEINT, t VARCHAR(10), d DATE, l ARRAY<STRUCT<x DECIMAL(9,2)>>>";
     let mut column = Column::documents("record", ty, &texts, arc(array));

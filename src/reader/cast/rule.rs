@@ -78,6 +78,8 @@ pub(super) fn too_long(ty: &impl Display, bytes: usize, bytes_max: u32) -> Rule 
 }
 
 pub(super) fn not_json(why: &impl Display) -> Rule {
+    let why = why.to_string();
+    let why = if why.starts_with("recursion limit") { "it nests more than 127 levels deep" } else { &why };
     rule("not-json", format!("the value must be a JSON document: {why}"))
 }
 
@@ -106,7 +108,7 @@ pub(super) fn within(place: &impl Display, inner: &Rule) -> Rule {
 
 /// The bytes of a record are no text.
 pub(in crate::reader) fn not_utf8() -> Rule {
-    rule("not-utf8", "text is UTF-8")
+    rule("not-utf8", "text is UTF-8, and this is not; `iconv -t UTF-8` converts files of another encoding")
 }
 
 /// A CSV record has too few or too many fields.

@@ -36,13 +36,20 @@ pub fn fields(path: &Path, sample: &[u8], at_end: bool, dialect: &Dialect) -> Re
     if !dialect.header {
         return Ok((1..=record.fields.len()).map(|number| format!("c{number}")).collect());
     }
+    let unclear = |what: &str, hint: &str| {
+        Err(Error::SchemaUnclear { path: path.to_owned(), what: what.into(), hint: hint.into() })
+    };
     let names = record.fields.into_iter().map(|field| field.text);
-    names.collect::<Option<_>>().ok_or_else(|| Error::Malformed {
-        path: path.to_owned(),
-        at: Some(at),
-        what: "the names of the fields are no UTF-8".into(),
-        source: None,
-    })
+    let Some(names) = names.collect::<Option<Vec<_>>>() else {
+        let hint =
+            "convert the file: `iconv -f ISO-8859-1 -t UTF-8 FILE | shipload import - …`, or what its encoding is";
+        return unclear("the names of its fields (line 1, byte 0) are no UTF-8", hint);
+    };
+    // Elsewhere a CR is data. Here it would be part of a name, and the whole file a header.
+    if !sample.contains(&b'\n') && names.iter().any(|name| name.contains('\r')) {
+        return unclear("its lines end with CR alone", "convert them: `tr '\\r' '\\n' <FILE | shipload import - …`");
+    }
+    Ok(names)
 }
 
 /// The bytes of the first record, without its line end; none when the sample holds no whole record.

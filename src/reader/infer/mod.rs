@@ -22,7 +22,7 @@ use crate::model::Column;
 
 use super::Error;
 use super::csv::{self, Dialect, Sample};
-use super::json::Objects;
+use super::json::{Objects, no_object};
 use guess::Guess;
 
 /// Tells the columns of a CSV text from its first records.
@@ -68,13 +68,7 @@ pub fn infer_json(path: &Path, sample: &[u8], at_end: bool) -> Result<Vec<Column
         guesses[place].see_json(value);
     }
     if names.is_empty() {
-        let path = path.to_owned();
-        return Err(if sample.trim_ascii().is_empty() {
-            Error::Empty { path }
-        } else {
-            let hint = "a JSON input is objects, one after the other or in one array; `--format` names other formats";
-            Error::SchemaUnclear { path, what: "there is no object with a key at its start".into(), hint: hint.into() }
-        });
+        return Err(no_object(path, sample, at_end));
     }
     if let Some(twice) = twice(&names) {
         let what = format!("the keys `{}` and `{}` differ only in case, and columns do not", twice.0, twice.1);
@@ -88,10 +82,15 @@ fn columns(names: Vec<String>, guesses: &[Guess]) -> Vec<Column> {
     names.into_iter().zip(guesses).map(|(name, guess)| Column::new(name, guess.ty())).collect()
 }
 
+/// No column has a longer name: 1024 is what the server takes.
+const NAME_BYTES_MAX: usize = 1024;
+
 /// Refuses a first record that is hardly a header.
 fn check_names(path: &Path, names: &[String]) -> Result<(), Error> {
     let what = if let Some(index) = names.iter().position(|name| name.trim().is_empty()) {
         format!("field {} of the header has no name", index + 1)
+    } else if let Some((index, name)) = names.iter().enumerate().find(|(_, name)| name.len() > NAME_BYTES_MAX) {
+        format!("field {} of the header has {} bytes, more than any name", index + 1, name.len())
     } else if let Some((one, other)) = twice(names) {
         format!("the header names `{one}` and `{other}`, which are one column")
     } else if names.iter().all(|name| name.parse::<f64>().is_ok()) {

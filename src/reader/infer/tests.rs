@@ -135,7 +135,7 @@ fn an_input_without_records_has_no_schema() {
     for (sample, code) in [
         ("", Code::InputEmpty),
         (" \n", Code::InputEmpty),
-        ("[]", Code::SchemaUnclear),
+        ("[]", Code::InputEmpty),
         ("[1]", Code::SchemaUnclear),
         ("{}", Code::SchemaUnclear),
         (r#"{"a":1,"A":2}"#, Code::SchemaUnclear),
@@ -162,5 +162,35 @@ proptest! {
         for value in &values {
             prop_assert!(crate::reader::cast::takes(&guess.ty(), value), "{} as {}", value, guess.ty());
         }
+    }
+}
+
+#[test]
+fn brackets_without_end_are_json_and_no_stack_is_needed_for_them() {
+    let depth = 100_000;
+    let text = format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+    let columns = infer_json(Path::new("a.json"), text.as_bytes(), true).unwrap();
+    assert_eq!(columns[0].ty, crate::model::ColumnType::Json);
+}
+
+#[test]
+fn a_first_object_longer_than_the_sample_is_called_that() {
+    let error = infer_json(Path::new("a.json"), b"\n{\"a\":\"xxxxxxxx", false).unwrap_err();
+    assert_eq!(error.code(), Code::RecordTooLong);
+    assert!(error.to_string().contains("line 2, byte 1"), "{error}");
+    assert_eq!(infer_json(Path::new("a.json"), b"[ ]\n", true).unwrap_err().code(), Code::InputEmpty);
+    assert_eq!(infer_json(Path::new("a.json"), b"[1, 2]", true).unwrap_err().code(), Code::SchemaUnclear);
+}
+
+#[test]
+fn a_header_that_can_be_none_says_why_and_what_to_do() {
+    for (text, words, hint) in [
+        ("id,name\r1,a\r2,b\r", "CR alone", "tr '"),
+        (&format!("id,{}\n", "x".repeat(2000)), "field 2 of the header has 2000 bytes", "--no-csv-header"),
+    ] {
+        let error = csv(text, true).unwrap_err();
+        assert_eq!(error.code(), Code::SchemaUnclear);
+        assert!(error.to_string().contains(words), "{error}");
+        assert!(error.hint().unwrap().contains(hint), "{error}");
     }
 }

@@ -28,8 +28,8 @@ use super::window::{Window, line_ends};
 use super::{Error, FieldRef, Projected, Reader};
 use layout::{Layout, Step};
 
-pub(super) use sample::Objects;
 pub use sample::keys;
+pub(super) use sample::{Objects, no_object};
 
 /// Reads JSON records.
 pub struct JsonReader(Batches<JsonRecords>);

@@ -237,15 +237,7 @@ impl Probed {
 
     fn keys(&self, text: &Text) -> Result<Vec<String>, Error> {
         let keys = json::keys(&text.sample, text.at_end);
-        if !keys.is_empty() {
-            return Ok(keys);
-        }
-        let path = self.path.clone();
-        if text.at_end && json::Objects::new(&text.sample, true).next().is_none() {
-            return Err(Error::Empty { path });
-        }
-        let hint = "a record is an object like {\"column\": value}; see that the file holds such objects".into();
-        Err(Error::SchemaUnclear { path, what: "its first records have no keys".into(), hint })
+        if keys.is_empty() { Err(json::no_object(&self.path, &text.sample, text.at_end)) } else { Ok(keys) }
     }
 
     /// The columns of a table that takes this input: told from the sample, or exactly those of its schema.
