@@ -10,13 +10,14 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::config::{self, ConnectOptions, CsvOptions, Format, PasswordFrom, ReadingOptions};
 use crate::loader::RejectLimit;
 use crate::model::{ByteCount, JobId, Secret};
+use crate::telemetry::setup;
 
 /// Loads files into StarRocks: every row once, whatever fails.
 #[derive(Debug, Parser)]
 #[command(name = "shipload", version, max_term_width = 110)]
 pub(super) struct Args {
-    /// What to log on stderr: a level (warn, info, debug), or directives such as `shipload=debug`.
-    #[arg(long, global = true, env = "SHIPLOAD_LOG", default_value = "error", value_name = "DIRECTIVES")]
+    /// What to log on stderr: a level (error, warn, info, debug, trace), or directives such as `shipload=debug`.
+    #[arg(long, global = true, env = "SHIPLOAD_LOG", default_value = setup::DEFAULT, value_name = "DIRECTIVES")]
     pub(super) log: String,
     #[command(subcommand)]
     pub(super) command: Command,

@@ -9,21 +9,27 @@ mod render;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
+use crate::config;
+use crate::failure::Code;
+use crate::telemetry::setup;
 use args::{Args, Command};
 use exit::Exit;
 
 /// Runs the program.
 #[must_use]
 pub fn run() -> ExitCode {
-    // clap exits with 2 by itself where the command line is wrong, and with 0 after --help.
-    let args = Args::parse();
-    if let Err(error) = crate::telemetry::setup::log(&args.log) {
-        render::line(&format!("error: --log {}: {error}", args.log));
-        return Exit::Usage.into();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return not_understood(&error),
+    };
+    if let Err(error) = setup::log(&args.log, render::line) {
+        let wrong = format!("invalid value '{}' for '--log <DIRECTIVES>': {error}", args.log);
+        return not_understood(&Args::command().error(ErrorKind::ValueValidation, wrong));
     }
-    hush_caught_panics();
+    config::hush_caught_panics();
     match args.command {
         Command::Import(args) => command::import::run(*args),
         Command::Sql(args) => command::sql::run(args),
@@ -35,12 +41,27 @@ pub fn run() -> ExitCode {
     .into()
 }
 
-/// Damaged files make decoders panic. The reader catches that and tells it as an error, and nobody needs a stack trace.
-fn hush_caught_panics() {
-    let report = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        if !crate::reader::panic_is_caught() {
-            report(panic);
-        }
-    }));
+/// Says what is wrong with the command line; or shows the help or the version, which clap calls an error as well.
+fn not_understood(error: &clap::Error) -> ExitCode {
+    // There is nobody left to tell when this fails.
+    let _ = error.print();
+    if !error.use_stderr() {
+        return Exit::Success.into();
+    }
+    if asks_for_json(std::env::args_os().map(|argument| argument.to_string_lossy().into_owned())) {
+        let message = error.to_string();
+        let message = message.trim_start_matches("error: ").lines().next().unwrap_or_default().to_owned();
+        let report = render::stillborn("", Code::Usage, message, None);
+        render::result(&render::report_json(&report));
+    }
+    Exit::Usage.into()
+}
+
+/// Whether a command line that cannot be understood asks for an import's report as JSON. A program that reads it gets
+/// one in this case, too.
+fn asks_for_json(arguments: impl Iterator<Item = String>) -> bool {
+    let arguments: Vec<String> = arguments.collect();
+    let said = |pair: &[String]| pair == ["--output", "json"];
+    let output = arguments.windows(2).any(said) || arguments.iter().any(|argument| argument == "--output=json");
+    output && arguments.iter().any(|argument| argument == "import")
 }

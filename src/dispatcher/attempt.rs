@@ -112,24 +112,29 @@ impl Run {
                 Err(error) => error,
             };
             Progress::add(&self.dispatcher.progress.attempts_failed, 1);
-            tracing::warn!(
-                label = %self.delivery.label,
-                attempt = self.delivered.attempts,
-                code = %error.code(),
-                "{}", chain(&error)
-            );
             match self.dispatcher.policy.decide(error.disposition(), self.delivered.attempts, draw()) {
                 Decision::SendAgain(wait) => {
+                    self.warn(&error, &format!("trying again in {:.1} s", wait.as_secs_f64()));
                     self.pause(wait).await?;
                     ask_first = false;
                 }
-                Decision::Ask => match self.resolve(Some(error)).await? {
-                    Answer::Applied { visible } => return self.settle(&Loaded::before(visible)),
-                    Answer::Free => ask_first = false,
-                },
+                Decision::Ask => {
+                    self.warn(&error, "asking how its label stands");
+                    match self.resolve(Some(error)).await? {
+                        Answer::Applied { visible } => return self.settle(&Loaded::before(visible)),
+                        Answer::Free => ask_first = false,
+                    }
+                }
                 Decision::GiveUp => return self.give_up(error, self.dispatcher.clock.instant() - started),
             }
         }
+    }
+
+    /// Tells of an attempt that failed and is not the last word. The last one is told as the job's failure.
+    fn warn(&self, error: &target::Error, next: &str) {
+        let (label, attempt) = (&self.delivery.label, self.delivered.attempts);
+        let attempts_max = self.dispatcher.policy.attempts_max;
+        tracing::warn!("attempt {attempt} of {attempts_max} of {label}: {}; {next}", chain(error));
     }
 
     /// Sends once. The outer error is a cancel.

@@ -52,7 +52,7 @@ async fn load(
     cancelled: watch::Receiver<bool>,
     interrupt: &watch::Receiver<Option<Interrupt>>,
 ) -> Exit {
-    let bar = Bar::start(loader.progress());
+    let bar = Bar::start(loader.progress(), !args.dry_run);
     let ended = loader.run(spec, cancelled).await;
     bar.finish().await;
     let exit = exit_of(&ended, *interrupt.borrow());

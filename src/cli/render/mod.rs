@@ -22,9 +22,11 @@ pub(super) fn result(text: &str) {
     let _ = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
 }
 
-/// Writes a line to stderr.
+/// Writes a line to stderr, above the progress bar where there is one.
 pub(super) fn line(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    progress::aside(|| {
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    });
 }
 
 /// Tells something that a person should know.

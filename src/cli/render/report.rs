@@ -1,5 +1,7 @@
 //! The report of a job, for people and for programs.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::grouped;
@@ -7,7 +9,7 @@ use crate::clock::{Clock as _, SystemClock, rfc3339};
 use crate::failure::Code;
 use crate::model::report::ErrorReport;
 use crate::model::{ByteCount, JobState, LoadState, Report};
-use crate::telemetry::memory;
+use crate::telemetry::{Progress, memory};
 
 /// One JSON object on one line. What is not known, because the run ended before, is null.
 pub(in crate::cli) fn json(report: &Report) -> String {
@@ -23,6 +25,7 @@ pub(in crate::cli) fn json(report: &Report) -> String {
 /// The report of a run that failed before there was a job.
 pub(in crate::cli) fn stillborn(target: &str, code: Code, message: String, hint: Option<String>) -> Report {
     Report {
+        bottleneck: Progress::default().bottleneck(Duration::ZERO),
         peak_memory_bytes: memory::peak_bytes(),
         error: Some(ErrorReport { code: code.to_string(), message, hint }),
         ..Report::new(target, rfc3339(SystemClock.now()))
