@@ -35,7 +35,7 @@ fn the_three_states_with_most_airports() {
     assert_eq!(world.import(&[&file, "--to", "sandbox:demo/airports"]).loaded()["rows_loaded"], json!(3376));
     let query = "select state, count(*) n from airports group by state order by n desc limit 3";
     let ran = world.run(&["sql", query, "--to", "sandbox:demo"]);
-    assert_eq!(ran.stdout, "state  n\n-----  ---\nAK     263\nTX     209\nCA     205\n", "{ran:?}");
+    assert_eq!(ran.stdout, "state    n\n-----  ---\nAK     263\nTX     209\nCA     205\n", "{ran:?}");
 }
 
 #[test]
