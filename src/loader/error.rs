@@ -46,8 +46,9 @@ pub enum Error {
         read: u64,
         /// The limit, as the user gave it.
         limit: String,
-        /// The first of them, and the input it stands in.
-        first: Option<Box<(PathBuf, Reject)>>,
+        /// The first of them.
+        #[source]
+        first: Option<Box<FirstReject>>,
         /// Where they all are.
         folder: PathBuf,
     },
@@ -62,6 +63,16 @@ pub enum Error {
     Broken,
 }
 
+/// The reject that a person is told about. Its text is the rule it breaks.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", reject.rule.text)]
+pub struct FirstReject {
+    /// The input it stands in.
+    pub path: PathBuf,
+    /// The row.
+    pub reject: Reject,
+}
+
 fn rejected_text(rejected: u64, read: u64, limit: &str) -> String {
     let rows = if rejected == 1 { "row was" } else { "rows were" };
     format!("stopped: {rejected} of {read} {rows} rejected, {limit} are allowed")
@@ -72,7 +83,7 @@ impl Error {
     #[must_use]
     pub fn place(&self) -> Option<String> {
         let Self::RejectLimit { first: Some(first), .. } = self else { return None };
-        let (path, reject) = first.as_ref();
+        let FirstReject { path, reject } = first.as_ref();
         let mut place = format!("{} line {}, byte {}", path.display(), reject.origin.line, reject.origin.byte);
         if let Some(column) = &reject.column {
             place = format!("{place}, column `{column}`");

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-pub use error::Error;
+pub use error::{Error, FirstReject};
 pub use spec::{CodecChoice, JobSpec, LOAD_SIZE, MEMORY, RejectLimit, WireChoice};
 
 pub use crate::planner::PARALLEL_LIMIT;

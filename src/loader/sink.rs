@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::error::Error;
+use super::error::{Error, FirstReject};
 use super::identity::Identity;
 use super::spec::RejectLimit;
 use crate::dispatcher::Delivery;
@@ -37,7 +37,7 @@ pub(super) struct JobSink {
     pub(super) folder: PathBuf,
     pub(super) progress: Arc<Progress>,
     pub(super) input: InputContext,
-    pub(super) first: Option<Box<(PathBuf, Reject)>>,
+    pub(super) first: Option<Box<FirstReject>>,
     /// Why it said stop, where the reason is its own.
     pub(super) failure: Option<Error>,
 }
@@ -106,7 +106,8 @@ impl Sink for JobSink {
             return Err(Stopped);
         }
         if self.first.is_none() {
-            self.first = rejects.into_iter().next().map(|reject| Box::new((self.input.path.clone(), reject)));
+            let first = rejects.into_iter().next();
+            self.first = first.map(|reject| Box::new(FirstReject { path: self.input.path.clone(), reject }));
         }
         if matches!(self.limit, RejectLimit::Rows(_)) { self.check() } else { Ok(()) }
     }

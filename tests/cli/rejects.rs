@@ -20,7 +20,8 @@ fn by_default_the_first_reject_stops_the_job_and_nothing_is_loaded() {
     let world = world();
     let path = world.file("dirty.csv", "id,n,day\n1,1,2026-01-02\n2,two,2026-01-03\n3,3,2026-02-30\n");
     let ran = world.import(&[&path, "--to", TARGET]);
-    ran.fails_with(4, "L2004", &["dirty.csv", "line 3", "byte 24", "`n`", "`two`"]);
+    let rule = "because: an integer is digits";
+    ran.fails_with(4, "L2004", &["dirty.csv", "line 3", "byte 24", "`n`", "`two`", rule]);
     let report = ran.report();
     assert_eq!((&report["state"], &report["rows_loaded"]), (&json!("rejected"), &json!(0)));
     assert_eq!(world.number("select count(*) from t"), 1.0);
