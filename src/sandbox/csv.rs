@@ -358,10 +358,10 @@ impl<'a> Field<'a> {
 
     fn close_at(&self, at: usize) -> Option<Close> {
         let rest = &self.bytes[at..];
-        if rest.starts_with(&self.dialect.delimiter) {
+        if begins_with(rest, &self.dialect.delimiter) {
             return Some(Close { end: at, next: at + self.dialect.delimiter.len(), row: true });
         }
-        let separated = rest.starts_with(&self.dialect.separator);
+        let separated = begins_with(rest, &self.dialect.separator);
         separated.then(|| Close { end: at, next: at + self.dialect.separator.len(), row: false })
     }
 
@@ -387,6 +387,12 @@ impl<'a> Field<'a> {
             if self.dialect.trim_space && !self.enclosed { trim(self.scratch, start, end) } else { (start, end) };
         Span { start, end, unescaped: true }
     }
+}
+
+/// Looks at the first byte before anything else. Nearly always it decides, and calling `memcmp` to learn as much took a
+/// sixteenth of a load's time.
+fn begins_with(bytes: &[u8], needle: &[u8]) -> bool {
+    bytes.first() == needle.first() && bytes.starts_with(needle)
 }
 
 fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
