@@ -83,16 +83,15 @@ impl Backend {
     }
 }
 
-/// Hands a body on, until it ends or nobody wants it any more.
+/// Hands a body on to its end. What nobody wants any more, because the load has failed, is read all the same: most
+/// clients only look for the answer when they have sent everything.
 async fn forward(mut body: Incoming, pieces: &mpsc::Sender<Piece>) {
     let last = loop {
         match body.frame().await {
             None => break Piece::End,
             Some(Ok(frame)) => {
                 let Ok(bytes) = frame.into_data() else { continue };
-                if pieces.send(Piece::Bytes(bytes)).await.is_err() {
-                    return;
-                }
+                say(pieces, Piece::Bytes(bytes)).await;
             }
             Some(Err(error)) => break Piece::Broken(format!("the connection was lost: {error}")),
         }

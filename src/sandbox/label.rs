@@ -272,8 +272,17 @@ impl Registry {
 
     /// Aborts the load that has the label, if it is in PREPARE; tells whether it was.
     pub(super) fn cancel(&self, database: &str, label: &str, reason: &str) -> rusqlite::Result<bool> {
-        let owner = self.loads().owner(database, label);
-        owner.map_or(Ok(false), |id| self.abort(id, reason))
+        let owner = {
+            let loads = self.loads();
+            loads.owner(database, label).map(|id| (id, Arc::clone(&loads.open[&id].aborted)))
+        };
+        let Some((id, carrier)) = owner else { return Ok(false) };
+        let aborted = self.abort(id, reason);
+        // Also when it could not be written down: it is aborted all the same.
+        if !matches!(aborted, Ok(false)) {
+            carrier.notify_one();
+        }
+        aborted
     }
 
     /// Aborts a load in PREPARE; tells whether it was in it.
@@ -284,7 +293,6 @@ impl Registry {
                 return Ok(false);
             };
             open.phase = Phase::Aborting(reason.to_owned());
-            open.aborted.notify_one();
         }
         self.write_down().map(|()| true)
     }

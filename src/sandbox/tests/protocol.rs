@@ -186,6 +186,18 @@ async fn draining_finishes_a_load_that_is_under_way() {
 }
 
 #[tokio::test]
+async fn a_load_that_fails_in_mid_body_is_answered_when_the_body_has_come() {
+    let discard = |options: Options| Options { discard: true, ..options };
+    let world = World::with(discard, super::TABLE).await;
+    // The first byte is enough to refuse it. A client that looks for an answer when it has sent everything, as most do,
+    // would be cut off by one that came before.
+    let body = vec![b'x'; 20_000_000];
+    let answer = world.load(&[("format", "json")], &body).await;
+    assert_eq!(answer["Status"], "Fail", "{answer}");
+    assert_eq!(world.load(&[("column_separator", ",")], "1,a,1\n").await["Status"], "Success");
+}
+
+#[tokio::test]
 async fn draining_does_not_wait_for_clients_that_dawdle() {
     let world = World::new().await;
     let addresses = world.sandbox.addresses().clone();
