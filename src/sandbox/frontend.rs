@@ -243,17 +243,19 @@ impl Frontend {
             return failure(StatusCode::BAD_REQUEST, "the body is too long or broke off");
         };
         let body = body.to_bytes();
-        let (begin, begun) = oneshot::channel();
+        // Of the node it takes the store alone: a sandbox that stops does not wait for a long query.
+        let store = Arc::clone(&self.node.store);
+        let (head, answered) = oneshot::channel();
         let (pieces, received) = mpsc::channel(PIECES_MAX);
         let answering = tokio::task::spawn_blocking(move || {
-            let mut begin = Some(begin);
-            sql_api::respond(&self.node.store, database.as_deref(), &body, |part| match part {
-                Part::Begin(reply) => begin.take().is_some_and(|begin| begin.send(reply).is_ok()),
+            let mut head = Some(head);
+            sql_api::respond(&store, database.as_deref(), &body, |part| match part {
+                Part::Begin(reply) => head.take().is_some_and(|head| head.send(reply).is_ok()),
                 Part::More(bytes) => pieces.blocking_send(Ok(bytes.into())).is_ok(),
                 Part::Broken(error) => pieces.blocking_send(Err(io::Error::other(error))).is_ok(),
             });
         });
-        match begun.await {
+        match answered.await {
             Ok(answered) => assemble(answered, received),
             // It went without a word, which only a panic does.
             Err(_) => match answering.await {
