@@ -81,9 +81,16 @@ impl Window {
         self.check_length(pending)?;
         self.bytes.drain(..self.start);
         self.start = 0;
-        // One byte more than a record may have is enough to refuse it.
-        let wanted = self.block_bytes.max(pending).min(self.record_bytes_max + 1 - pending);
-        self.bytes.reserve(wanted);
+        // One byte more than a record may have is enough to refuse it. A last step that would be short is taken at once,
+        // because each makes the buffer move.
+        let left = self.record_bytes_max + 1 - pending;
+        let doubled = self.block_bytes.max(pending);
+        let wanted = if left < doubled + self.block_bytes { left } else { doubled };
+        // What one long record needed is given back: the next one may be a reject with a copy of its own.
+        if self.bytes.capacity() / 4 > pending + wanted {
+            self.bytes.shrink_to(pending + wanted);
+        }
+        self.bytes.reserve_exact(wanted);
         let mut block = (&mut self.stream).take(wanted as u64);
         let read = block.read_to_end(&mut self.bytes).map_err(|source| Error::read(&self.path, source))?;
         self.ended = read < wanted;

@@ -7,6 +7,7 @@
 mod commands;
 mod failures;
 mod formats;
+mod hostile;
 mod idempotence;
 mod interrupts;
 mod lies;

@@ -88,21 +88,26 @@ impl Cell<'_> {
     #[must_use]
     pub fn shown(&self) -> String {
         let mut text = String::new();
-        if !self.write(&mut text)
-            && let Self::Bytes(bytes) = self
-        {
-            text.push_str(&String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN_BYTES_MAX)]));
+        match self {
+            // Cut before they are copied: the longest values are those that do not fit.
+            Self::Text(whole) | Self::Json(whole) => return cut(whole),
+            Self::Bytes(bytes) => match std::str::from_utf8(bytes) {
+                Ok(whole) => return cut(whole),
+                Err(_) => text.push_str(&String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN_BYTES_MAX)])),
+            },
+            _ => _ = self.write(&mut text),
         }
-        if text.len() > SHOWN_BYTES_MAX {
-            text.truncate(text.floor_char_boundary(SHOWN_BYTES_MAX));
-            text.push('…');
-        }
-        text
+        cut(&text)
     }
 }
 
 /// What is shown of a value at most: a few lines of a terminal. The whole of it is in the raw record.
 const SHOWN_BYTES_MAX: usize = 256;
+
+fn cut(text: &str) -> String {
+    let end = text.floor_char_boundary(SHOWN_BYTES_MAX);
+    if end < text.len() { format!("{}…", &text[..end]) } else { text.to_owned() }
+}
 
 /// Writes integral numbers without `.0`, as `1e16` counts beyond: `debug` is the shortest text that Rust has for it.
 fn write_float(value: f64, debug: &str, out: &mut String) {

@@ -248,6 +248,11 @@ impl Probed {
         match &self.body {
             Body::Csv(text, dialect) => infer::infer_csv(&self.path, &text.sample, text.at_end, dialect),
             Body::Json(text) => infer::infer_json(&self.path, &text.sample, text.at_end),
+            Body::Typed(typed) if typed.schema().fields().is_empty() => Err(Error::SchemaUnclear {
+                path: self.path.clone(),
+                what: "it has no columns".into(),
+                hint: "check the program that writes the file; nothing was loaded from it".into(),
+            }),
             Body::Typed(typed) => Ok(columnar::columns(&typed.schema())),
         }
     }
