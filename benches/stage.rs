@@ -1,19 +1,23 @@
 //! One bench per stage between a file and the wire, on one core, in bytes and in rows per second.
 //!
 //! Each stage is a function over the same rows, so that figures of stages can be added up. Rates are over the bytes of the
-//! text that a stage writes (encoders) or reads (codecs).
+//! file or text that a stage reads (readers, codecs) or writes (encoders).
 
 use std::hint::black_box;
-use std::io::Write;
+use std::io::{Seek, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::{ArrayRef, Date32Array, Decimal128Array, Int32Array, Int64Array, RecordBatch, StringArray};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use parquet::arrow::ArrowWriter;
 use shipload::compressor::Compressor;
 use shipload::encoder;
 use shipload::model::table::arrow_schema;
 use shipload::model::{Codec, Column, WireFormat};
+use shipload::reader::{CsvOptions, FieldRef, Format, Options, Projected, probe};
+use shipload::source::Opened;
 
 /// Rows of a batch, as readers make them.
 const BATCH_ROWS: usize = 8192;
@@ -59,9 +63,58 @@ const WORDS: [&str; 12] = [
 criterion_group! {
     name = stages;
     config = Criterion::default().sample_size(20).warm_up_time(Duration::from_secs(1));
-    targets = encode, compress
+    targets = read, encode, compress
 }
 criterion_main!(stages);
+
+/// File to batches: each format, per byte of the file and per row.
+fn read(criterion: &mut Criterion) {
+    let (columns, batches) = (lineitem_columns(), lineitem());
+    let csv = CsvOptions { header: Some(false), escape: Some(b'\\'), ..CsvOptions::default() };
+    let projected = |name: &dyn Fn(usize, &Column) -> FieldRef| -> Vec<Projected> {
+        let sources = columns.iter().enumerate().map(|(index, column)| name(index, column));
+        columns.iter().cloned().zip(sources).map(|(column, source)| Projected { column, source }).collect()
+    };
+    let by_index = projected(&|index, _| FieldRef::Index(index));
+    let by_name = projected(&|_, column| FieldRef::Name(column.name.clone()));
+    for (format, bytes, projected) in [
+        (Format::Csv, text(WireFormat::Csv, &columns, &batches), &by_index),
+        (Format::NdJson, text(WireFormat::Json, &columns, &batches), &by_name),
+        (Format::Parquet, parquet(&batches), &by_index),
+    ] {
+        let mut file = tempfile::tempfile().expect("a folder for temporary files");
+        file.write_all(&bytes).expect("room for a file");
+        let options = Options { format: Some(format), csv: csv.clone() };
+        let turn = || {
+            let mut file = file.try_clone().expect("a file can be opened twice");
+            file.rewind().expect("files can be rewound");
+            let probed = probe(Path::new("lineitem"), Opened::File(file), &options).expect("the format is known");
+            let mut reader = probed.into_reader(projected.clone(), None).expect("every column is there");
+            let mut rows = 0;
+            while let Some(batch) = reader.next(&mut Vec::new()).expect("the file is whole") {
+                rows += black_box(batch).rows.num_rows();
+            }
+            rows
+        };
+        assert_eq!(turn(), BATCHES * BATCH_ROWS, "every row is read");
+        let mut group = criterion.benchmark_group(format!("read/{format}"));
+        group.throughput(Throughput::Bytes(bytes.len() as u64)).bench_function("bytes", |bencher| bencher.iter(turn));
+        let rows = (BATCHES * BATCH_ROWS) as u64;
+        group.throughput(Throughput::Elements(rows)).bench_function("rows", |bencher| bencher.iter(turn));
+        group.finish();
+    }
+}
+
+/// The rows as a Parquet file of the writer's own choices.
+fn parquet(batches: &[RecordBatch]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, batches[0].schema(), None).expect("the types are Parquet's too");
+    for batch in batches {
+        writer.write(batch).expect("memory takes what is written");
+    }
+    writer.close().expect("memory takes what is written");
+    bytes
+}
 
 /// Batch to text: CSV and JSON, per byte of text and per row.
 fn encode(criterion: &mut Criterion) {

@@ -3,6 +3,7 @@
 //! What is expected is written down by hand or by the standard library, and asked for by a MySQL client that knows nothing of
 //! shipload.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use arrow::array::builder::{ListBuilder, MapBuilder, StringBuilder};
@@ -105,6 +106,7 @@ fn quoted(text: &str) -> String {
 
 fn columns() -> Vec<Column> {
     let mut columns = numbers();
+    columns.extend(floats());
     columns.extend(times());
     columns.extend(texts());
     columns.extend(documents());
@@ -116,25 +118,6 @@ fn arc(array: impl arrow::array::Array + 'static) -> ArrayRef {
 }
 
 fn numbers() -> Vec<Column> {
-    let doubles = [
-        0.0,
-        -0.0,
-        0.1,
-        -1.5,
-        1e22,
-        1e23,
-        123_456_789.123_456_79,
-        f64::MAX,
-        f64::MIN,
-        f64::MIN_POSITIVE,
-        5e-324,
-        f64::EPSILON,
-        9_007_199_254_740_993.0,
-    ];
-    let singles =
-        [0.0, -0.0, 0.1, 16_777_216.0, f32::MAX, f32::MIN, f32::MIN_POSITIVE, 1e-45, 7.038_531e-26, 3.141_592_7];
-    let double_texts: Vec<_> = doubles.iter().map(|value| Some(format!("{value:e}"))).collect();
-    let single_texts: Vec<_> = singles.iter().map(|value| Some(format!("{value:e}"))).collect();
     let large = [i128::MIN, -1, 0, i128::from(i64::MAX) + 1, i128::MAX].map(|value| value.to_string());
     let large: Vec<_> = large.iter().map(String::as_str).collect();
     let decimal = |values: &[i128], precision, scale| {
@@ -180,22 +163,6 @@ fn numbers() -> Vec<Column> {
         ),
         // No type of Parquet reaches both of its limits; text does.
         Column::plain("largeint", "LARGEINT", false, &large, arc(StringArray::from(large.clone()))),
-        Column {
-            name: "float",
-            ty: "FLOAT",
-            csv: single_texts.clone(),
-            json: single_texts,
-            array: arc(Float32Array::from(singles.to_vec())),
-            expected: singles.iter().map(|value| Some(Expected::Float(*value))).collect(),
-        },
-        Column {
-            name: "double",
-            ty: "DOUBLE",
-            csv: double_texts.clone(),
-            json: double_texts,
-            array: arc(Float64Array::from(doubles.to_vec())),
-            expected: doubles.iter().map(|value| Some(Expected::Double(*value))).collect(),
-        },
         Column::plain(
             "decimal32",
             "DECIMAL(9,2)",
@@ -229,6 +196,46 @@ fn numbers() -> Vec<Column> {
             &["0.99999999999999999999999999999999999999", "-0.00000000000000000000000000000000000001"],
             decimal(&[nines, -1], 38, 38),
         ),
+    ]
+}
+
+fn floats() -> Vec<Column> {
+    let doubles = [
+        0.0,
+        -0.0,
+        0.1,
+        -1.5,
+        1e22,
+        1e23,
+        123_456_789.123_456_79,
+        f64::MAX,
+        f64::MIN,
+        f64::MIN_POSITIVE,
+        5e-324,
+        f64::EPSILON,
+        9_007_199_254_740_993.0,
+    ];
+    let singles =
+        [0.0, -0.0, 0.1, 16_777_216.0, f32::MAX, f32::MIN, f32::MIN_POSITIVE, 1e-45, 7.038_531e-26, 3.141_592_5];
+    let double_texts: Vec<_> = doubles.iter().map(|value| Some(format!("{value:e}"))).collect();
+    let single_texts: Vec<_> = singles.iter().map(|value| Some(format!("{value:e}"))).collect();
+    vec![
+        Column {
+            name: "float",
+            ty: "FLOAT",
+            csv: single_texts.clone(),
+            json: single_texts,
+            array: arc(Float32Array::from(singles.to_vec())),
+            expected: singles.iter().map(|value| Some(Expected::Float(*value))).collect(),
+        },
+        Column {
+            name: "double",
+            ty: "DOUBLE",
+            csv: double_texts.clone(),
+            json: double_texts,
+            array: arc(Float64Array::from(doubles.to_vec())),
+            expected: doubles.iter().map(|value| Some(Expected::Double(*value))).collect(),
+        },
     ]
 }
 
@@ -380,7 +387,7 @@ fn row_count(columns: &[Column]) -> usize {
 fn as_csv(columns: &[Column]) -> String {
     let mut text = columns.iter().fold("id".to_owned(), |line, column| line + "," + column.name);
     for row in 0..row_count(columns) {
-        text += &format!("\n{row}");
+        write!(text, "\n{row}").unwrap();
         for field in at(columns, row, |column| &column.csv) {
             text += ",";
             text += field.map_or("", String::as_str);
@@ -392,9 +399,9 @@ fn as_csv(columns: &[Column]) -> String {
 fn as_ndjson(columns: &[Column]) -> String {
     let mut text = String::new();
     for row in 0..row_count(columns) {
-        text += &format!("{{\"id\":{row}");
+        write!(text, "{{\"id\":{row}").unwrap();
         for (column, value) in columns.iter().zip(at(columns, row, |column| &column.json)) {
-            text += &format!(",\"{}\":{}", column.name, value.map_or("null", String::as_str));
+            write!(text, ",\"{}\":{}", column.name, value.map_or("null", String::as_str)).unwrap();
         }
         text += "}\n";
     }
