@@ -1,4 +1,5 @@
-//! Reads our own source and holds it to its rules: who may import whom, a front page per folder, words in their one home.
+//! Reads our own source and papers and holds them to their rules: who may import whom, a front page per folder, words in
+//! their one home, and nothing on paper that the program does not know.
 //!
 //! Each message gives the reason first and the place behind it.
 
@@ -7,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The layers, from the top: a module imports its own layer's `may_see_each_other` siblings or what stands above.
 const LAYERS: &[Layer] = &[
@@ -165,4 +167,111 @@ fn replies_of_the_server_are_read_in_one_place() {
         }
     }
     assert!(wrong.is_empty(), "replies are understood in target/ alone, or they are understood twice: {wrong:?}");
+}
+
+/// Everything that people read or run besides the source, with its text.
+fn papers() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    let mut waiting: Vec<PathBuf> =
+        ["README.md", "docs", "examples/README.md", "config", "systemd", ".ci"].map(|name| root.join(name)).into();
+    while let Some(path) = waiting.pop() {
+        if path.is_dir() {
+            waiting.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        } else {
+            found.push((path.strip_prefix(root).unwrap().to_owned(), fs::read_to_string(&path).unwrap()));
+        }
+    }
+    found
+}
+
+/// The words that start with this and go on with letters of these kinds.
+fn words(text: &str, start: &str, goes_on: impl Fn(char) -> bool) -> BTreeSet<String> {
+    let rest = |(at, _): (usize, &str)| {
+        let before = text[..at].chars().next_back();
+        let word: String = text[at + start.len()..].chars().take_while(|c| goes_on(*c)).collect();
+        let whole = !before.is_some_and(|c| c == '-' || c == '_' || c.is_alphanumeric()) && !word.is_empty();
+        whole.then(|| format!("{start}{word}"))
+    };
+    text.match_indices(start).filter_map(rest).collect()
+}
+
+fn flags(text: &str) -> BTreeSet<String> {
+    words(text, "--", |c| c.is_ascii_lowercase() || c == '-')
+}
+
+fn variables(text: &str) -> BTreeSet<String> {
+    words(text, "SHIPLOAD_", |c| c.is_ascii_uppercase() || c == '_')
+}
+
+fn help(verb: &str) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_shipload")).args([verb, "--help"]).output().unwrap();
+    assert!(output.status.success(), "{verb}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn every_flag_on_paper_is_one_of_the_program() {
+    // Flags of cargo, curl and git stand in examples, too.
+    const OTHERS: &[&str] =
+        &["--release", "--path", "--all", "--check", "--locked", "--all-targets", "--no-deps", "--location-trusted"];
+    let verbs = ["import", "sql", "schema", "explain", "sandbox"];
+    let mut known: BTreeSet<String> = verbs.iter().flat_map(|verb| flags(&help(verb))).collect();
+    known.extend(OTHERS.iter().map(ToString::to_string));
+    let mut wrong = Vec::new();
+    for (path, text) in papers() {
+        let foreign = flags(&text).into_iter().filter(|flag| !known.contains(flag) && flag.trim_matches('-') != "");
+        wrong.extend(foreign.map(|flag| format!("{}: {flag}", path.display())));
+    }
+    assert!(wrong.is_empty(), "who types what a page says must not be refused:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_configuration_file_names_every_variable_and_no_other() {
+    let told: BTreeSet<String> = ["import", "sql", "sandbox"].iter().flat_map(|verb| variables(&help(verb))).collect();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let listed = variables(&fs::read_to_string(root.join("config/shipload.env")).unwrap());
+    let unit = fs::read_to_string(root.join("systemd/shipload-import@.service")).unwrap();
+    let missing: Vec<_> = told.difference(&listed).collect();
+    assert!(missing.is_empty(), "config/shipload.env is where operators look; it lacks {missing:?}");
+    let foreign: Vec<_> = listed.difference(&told).filter(|name| !unit.contains(name.as_str())).collect();
+    assert!(foreign.is_empty(), "neither the program nor the unit reads {foreign:?}");
+}
+
+#[test]
+fn every_error_page_shows_the_error_and_says_what_to_do() {
+    let mut wrong = Vec::new();
+    for (path, text) in papers().into_iter().filter(|(path, _)| path.starts_with("docs/errors")) {
+        let code = path.file_stem().unwrap().to_str().unwrap();
+        let what = text.lines().skip(1).find(|line| !line.is_empty());
+        let explained = what.is_some_and(|line| !line.starts_with(['-', ' ', '#']));
+        if !explained || !text.contains(&format!("error[{code}]: ")) || !text.to_lowercase().contains("what to do") {
+            wrong.push(path.display().to_string());
+        }
+    }
+    assert!(wrong.is_empty(), "a page says what happened, shows it, and says what to do; these do not: {wrong:?}");
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut wrong = Vec::new();
+    for (path, text) in papers().into_iter().filter(|(path, _)| path.extension().is_some_and(|ending| ending == "md")) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(path.parent().unwrap());
+        for link in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            let local = !link.contains("://");
+            if local && !folder.join(link.split('#').next().unwrap()).exists() {
+                wrong.push(format!("{}: {link}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "these links lead nowhere:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn nothing_names_the_machine_it_was_written_on() {
+    let places = ["work", "root"].map(|name| format!("/{name}/"));
+    let files = sources().into_iter().chain(papers());
+    let named = files.filter(|(_, text)| places.iter().any(|place| text.contains(place.as_str())));
+    let wrong: Vec<String> = named.map(|(path, _)| path.display().to_string()).collect();
+    assert!(wrong.is_empty(), "paths of one machine mean nothing on another: {wrong:?}");
 }

@@ -40,11 +40,14 @@ pub(super) enum Command {
 
 /// How to reach a target.
 #[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Target")]
 pub(super) struct TargetArgs {
-    /// Where to: `starrocks://user@fe1:8030,fe2:8030/db/table` (starrocks+https:// for TLS), or `sandbox:db/table`.
+    /// `starrocks://user@fe1:8030,fe2:8030/db/table` (starrocks+https:// for TLS), or `sandbox:db/table`. A query needs
+    /// neither table nor database.
     #[arg(long, value_name = "TARGET")]
     pub(super) to: String,
-    /// The password. Better in the environment or in a file than on the command line.
+    /// The password of the user in TARGET. Better in the environment or in a file than on the command line; asked for on
+    /// a terminal when it is nowhere.
     #[arg(long, env = "SHIPLOAD_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
     pub(super) password: Option<String>,
     /// A file whose first line is the password.
@@ -59,7 +62,7 @@ pub(super) struct TargetArgs {
     /// A host or host:port besides the cluster's own that may be sent credentials, also without TLS. May be repeated.
     #[arg(long, value_name = "HOST")]
     pub(super) allow_redirect: Vec<String>,
-    /// The frontend's MySQL port: tables can be created over it alone.
+    /// The frontends' MySQL port, over which `--create-table` works.
     #[arg(long, value_name = "PORT", default_value_t = 9030)]
     pub(super) mysql_port: u16,
     /// A PEM file with certificates to trust besides the system's.
@@ -72,6 +75,7 @@ pub(super) struct TargetArgs {
 
 /// How inputs are to be read.
 #[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Reading")]
 pub(super) struct ReadingArgs {
     /// The format: csv, tsv, ndjson, json, parquet, arrow. Found out from the name and the first bytes when left out.
     #[arg(long, value_name = "FORMAT")]
@@ -79,10 +83,10 @@ pub(super) struct ReadingArgs {
     /// The byte between CSV fields: a character, or `\t`, `\x01`. Found out among , tab ; | when left out.
     #[arg(long, value_name = "BYTE", value_parser = byte)]
     pub(super) csv_delimiter: Option<u8>,
-    /// The byte around quoted CSV fields; `none` for none.
+    /// The byte around quoted CSV fields, or `none`; `"` when left out.
     #[arg(long, value_name = "BYTE", value_parser = quote)]
     pub(super) csv_quote: Option<Quote>,
-    /// The byte that takes the next one literally inside quotes. Without it, a quote is doubled.
+    /// The byte that takes the next one literally inside quotes. When left out, there is none, and a quote is doubled.
     #[arg(long, value_name = "BYTE", value_parser = byte)]
     pub(super) csv_escape: Option<u8>,
     /// The unquoted text that stands for NULL, instead of the empty field.
@@ -190,64 +194,66 @@ pub(super) struct ImportArgs {
     #[command(flatten)]
     pub(super) reading: ReadingArgs,
     /// Fields, in their order, and expressions, as Stream Load writes them: `id, name, tmp, day=date(tmp)`.
-    #[arg(long, value_name = "LIST")]
+    #[arg(help_heading = "Rows", long, value_name = "LIST")]
     pub(super) columns: Option<String>,
     /// Load only rows that meet this SQL predicate; the server judges.
-    #[arg(long = "where", value_name = "PREDICATE")]
+    #[arg(help_heading = "Rows", long = "where", value_name = "PREDICATE")]
     pub(super) filter: Option<String>,
-    /// Create a missing table from the schema found in the first input.
-    #[arg(long)]
+    /// Create a missing table from the schema found in the first input; a sandbox always does.
+    #[arg(help_heading = "Rows", long)]
     pub(super) create_table: bool,
-    /// Bytes of text per load. Part of what the job is: another size cuts other loads.
-    #[arg(long, value_name = "SIZE", default_value_t = crate::loader::LOAD_SIZE)]
+    /// Bytes of text per load, as 64MiB, 64M or 64MB (the last is decimal). Part of what the job is: another size cuts
+    /// other loads.
+    #[arg(help_heading = "Loads", long, value_name = "SIZE", default_value_t = crate::loader::LOAD_SIZE)]
     pub(super) load_size: ByteCount,
-    /// Loads under way at one time: a number, or `auto`.
-    #[arg(long, value_name = "N", default_value = "auto", value_parser = parallel)]
+    /// Loads under way at one time: 1 to 64, or `auto`, which is what the memory holds, at most 4.
+    #[arg(help_heading = "Loads", long, value_name = "N", default_value = "auto", value_parser = parallel)]
     pub(super) parallel: Parallel,
-    /// The most memory to use.
-    #[arg(long, value_name = "SIZE", default_value_t = crate::loader::MEMORY)]
+    /// The most memory to use, in bytes as above.
+    #[arg(help_heading = "Loads", long, value_name = "SIZE", default_value_t = crate::loader::MEMORY)]
     pub(super) memory: ByteCount,
-    /// Send at most so many bytes per second.
-    #[arg(long, value_name = "SIZE")]
+    /// Send at most so many bytes per second; no limit when left out.
+    #[arg(help_heading = "Loads", long, value_name = "SIZE")]
     pub(super) max_rate: Option<ByteCount>,
-    /// Begin at most so many loads per second.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Begin at most so many loads per second; no limit when left out.
+    #[arg(help_heading = "Loads", long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) max_requests: Option<u32>,
     /// Stop when more rows than this are rejected: a number, or a share such as 0.5%.
-    #[arg(long, value_name = "LIMIT", default_value = "0")]
+    #[arg(help_heading = "Rows", long, value_name = "LIMIT", default_value = "0")]
     pub(super) max_rejects: RejectLimit,
     /// The folder for rejected rows and their reasons.
-    #[arg(long, value_name = "FOLDER", default_value = "shipload-rejects")]
+    #[arg(help_heading = "Rows", long, value_name = "FOLDER", default_value = "shipload-rejects")]
     pub(super) rejects: PathBuf,
-    /// The text format on the wire.
-    #[arg(long, value_enum, default_value_t = Wire::Auto)]
+    /// The text format on the wire; auto is CSV where it can carry the table's types.
+    #[arg(help_heading = "Loads", long, value_enum, default_value_t = Wire::Auto)]
     pub(super) wire: Wire,
     /// The compression on the wire; auto is none on this machine and lz4 elsewhere.
-    #[arg(long, value_enum, default_value_t = Compression::Auto)]
+    #[arg(help_heading = "Loads", long, value_enum, default_value_t = Compression::Auto)]
     pub(super) compression: Compression,
     /// A name for the job: the same name never loads twice. Without it, the job is what it reads, where to and how.
-    #[arg(long, value_name = "NAME")]
+    #[arg(help_heading = "Job", long, value_name = "NAME")]
     pub(super) job: Option<JobId>,
     /// Load again what is loaded already.
-    #[arg(long)]
+    #[arg(help_heading = "Job", long)]
     pub(super) again: bool,
     /// Read, check and encode everything, and send nothing.
-    #[arg(long)]
+    #[arg(help_heading = "Job", long)]
     pub(super) dry_run: bool,
-    /// The folder of the journal; by default under `$XDG_STATE_HOME`, and inside the sandbox's for a sandbox.
-    #[arg(long, value_name = "FOLDER", env = "SHIPLOAD_STATE_DIR")]
+    /// The folder of the journal; `$XDG_STATE_HOME/shipload`, else `~/.local/state/shipload`, when left out, and inside
+    /// the sandbox's folder for a sandbox.
+    #[arg(help_heading = "Job", long, value_name = "FOLDER", env = "SHIPLOAD_STATE_DIR")]
     pub(super) state_dir: Option<PathBuf>,
-    /// Another Stream Load header: `max_filter_ratio=0.1`. May be repeated.
-    #[arg(long = "set", value_name = "HEADER=VALUE")]
+    /// Another Stream Load header, such as `partial_update=true`; `shipload explain L4003` lists them. May be repeated.
+    #[arg(help_heading = "Loads", long = "set", value_name = "HEADER=VALUE")]
     pub(super) set: Vec<String>,
-    /// The server's timeout of one load.
-    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = seconds)]
+    /// The server's limit for one load, in seconds.
+    #[arg(help_heading = "Loads", long, value_name = "SECONDS", default_value = "600", value_parser = seconds)]
     pub(super) load_timeout: Duration,
     /// The time zone of time functions in --columns and --where.
-    #[arg(long, value_name = "NAME", default_value = "UTC")]
+    #[arg(help_heading = "Loads", long, value_name = "NAME", default_value = "UTC")]
     pub(super) timezone: String,
     /// How the report is shown.
-    #[arg(long, value_enum, default_value_t = Output::Text)]
+    #[arg(help_heading = None, long, value_enum, default_value_t = Output::Text)]
     pub(super) output: Output,
 }
 
@@ -259,19 +265,19 @@ pub(super) struct SqlArgs {
     #[command(flatten)]
     pub(super) target: TargetArgs,
     /// How rows are shown.
-    #[arg(long, value_enum, default_value_t = TableOutput::Text)]
+    #[arg(help_heading = None, long, value_enum, default_value_t = TableOutput::Text)]
     pub(super) output: TableOutput,
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct SchemaArgs {
-    /// A file, or `-` for standard input.
+    /// A file, glob or folder, whose first file counts, or `-` for standard input.
     #[arg(value_name = "SOURCE")]
     pub(super) source: String,
     #[command(flatten)]
     pub(super) reading: ReadingArgs,
     /// The table's name in the statement, with or without its database; the file's name by default.
-    #[arg(long, value_name = "NAME")]
+    #[arg(help_heading = None, long, value_name = "NAME")]
     pub(super) table: Option<String>,
 }
 

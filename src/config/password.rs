@@ -33,7 +33,9 @@ impl PasswordFrom {
             return first_line(file).map(Some);
         }
         let credential = self.credentials.as_ref().map(|folder| folder.join(CREDENTIAL));
-        credential.filter(|file| file.exists()).map(|file| first_line(&file)).transpose()
+        let found = credential.filter(|file| file.exists()).map(|file| first_line(&file)).transpose()?;
+        // The unit sets an empty credential where there is no file for one.
+        Ok(found.filter(|password| !password.expose().is_empty()))
     }
 }
 
@@ -70,6 +72,8 @@ mod tests {
         assert_eq!(found(&from).as_deref(), Some("from file"));
         from.file = None;
         assert_eq!(found(&from).as_deref(), Some("from credential"));
+        fs::write(folder.path().join(CREDENTIAL), "\n").unwrap();
+        assert_eq!(found(&from), None);
         from.credentials = None;
         assert_eq!(found(&from), None);
     }

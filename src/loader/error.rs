@@ -74,8 +74,9 @@ pub struct FirstReject {
 }
 
 fn rejected_text(rejected: u64, read: u64, limit: &str) -> String {
-    let rows = if rejected == 1 { "row was" } else { "rows were" };
-    format!("stopped: {rejected} of {read} {rows} rejected, {limit} are allowed")
+    let rows = if read == 1 { "row" } else { "rows" };
+    let were = if rejected == 1 { "was" } else { "were" };
+    format!("stopped: {rejected} of {read} {rows} {were} rejected, {limit} are allowed")
 }
 
 impl Error {

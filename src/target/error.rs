@@ -261,7 +261,7 @@ impl Failure for Error {
             Self::Certificates { .. } => "give a PEM file with the certificates of the authority to trust".to_owned(),
             Self::Unreachable { attempts } => unreachable_hint(attempts),
             Self::AccessDenied { .. } => {
-                "check user and password, and that the user has INSERT and SELECT on the table".to_owned()
+                "check user and password (SHIPLOAD_PASSWORD), and that the user has INSERT and SELECT on the table".to_owned()
             }
             Self::NoSuchTable { .. } => "check the spelling, or let `--create-table` create it".to_owned(),
             Self::RowsRefused { log: Some(log), .. } => {

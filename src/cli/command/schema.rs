@@ -14,7 +14,7 @@ pub(in crate::cli) fn run(args: SchemaArgs) -> Exit {
         };
         match config::describe(&args.source, &reading, args.table.as_deref()) {
             Ok(described) => {
-                render::line(&format!("{}: {}", args.source, described.input));
+                render::note(&described.input);
                 render::result(&described.ddl);
                 Exit::Success
             }
