@@ -37,6 +37,39 @@ fn sql_shows_tables_json_and_csv() {
 }
 
 #[test]
+fn a_query_may_come_from_standard_input_and_needs_no_database() {
+    let world = World::new();
+    let query = b"select 1 as a,\n  'x' as b;\n";
+    let ran = world.run_with_input(&["sql", "-", "--to", "sandbox:", "--output", "csv"], query);
+    assert_eq!(ran.stdout, "a,b\n1,x\n", "{ran:?}");
+}
+
+#[test]
+fn the_rows_of_a_query_can_be_imported_as_they_come() {
+    let world = World::new();
+    let file = example("airports.csv").display().to_string();
+    world.import(&[&file, "--to", "sandbox:demo/airports"]).loaded();
+    let rows = world.run(&["sql", "select * from airports", "--to", "sandbox:demo", "--output", "json"]).stdout;
+    let copy = ["import", "-", "--to", "sandbox:demo/copy", "--job", "copy", "--output", "json"];
+    let report = world.run_with_input(&copy, rows.as_bytes()).loaded();
+    assert_eq!(report["rows_loaded"], json!(3376));
+    let sum = |table: &str| world.number(&format!("select sum(latitude) from {table}"));
+    assert_eq!(sum("airports"), sum("copy"));
+}
+
+#[test]
+fn schema_says_which_file_of_several_it_shows() {
+    let world = World::new();
+    world.file("in/b.csv", "x\n1\n");
+    world.file("in/a.csv", "y\n1\n");
+    for source in ["in", "in/*.csv"] {
+        let ran = world.run(&["schema", source]);
+        assert!(ran.stdout.starts_with("CREATE TABLE IF NOT EXISTS `a`"), "{ran:?}");
+        assert!(ran.stderr.contains("in/a.csv, the first of 2 inputs"), "{ran:?}");
+    }
+}
+
+#[test]
 fn a_wrong_query_is_an_error_of_its_own() {
     let world = World::new();
     let ask = |query: &str, database: &str| world.run(&["sql", query, "--to", &format!("sandbox:{database}")]);

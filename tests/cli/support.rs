@@ -185,18 +185,19 @@ pub(crate) fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name)
 }
 
-/// A server that answers every connection with these bytes and closes it.
-pub(crate) fn answering(answer: &'static str) -> String {
+/// A server that answers the request line of every connection and closes it.
+pub(crate) fn answering_with(answer: impl Fn(&str) -> String + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     thread::spawn(move || {
         for mut stream in listener.incoming().map_while(Result::ok) {
             let mut head = BufReader::new(stream.try_clone().unwrap());
-            let mut line = String::new();
+            let (mut request, mut line) = (String::new(), String::new());
+            let _ = head.read_line(&mut request);
             while head.read_line(&mut line).is_ok_and(|bytes| bytes > 0) && line != "\r\n" {
                 line.clear();
             }
-            let _ = stream.write_all(answer.as_bytes());
+            let _ = stream.write_all(answer(&request).as_bytes());
         }
     });
     address
