@@ -220,7 +220,8 @@ fn every_flag_on_paper_is_one_of_the_program() {
     known.extend(OTHERS.iter().map(ToString::to_string));
     let mut wrong = Vec::new();
     for (path, text) in papers() {
-        let foreign = flags(&text).into_iter().filter(|flag| !known.contains(flag) && flag.trim_matches('-') != "");
+        let foreign =
+            flags(&text).into_iter().filter(|flag| !known.contains(flag) && !flag.trim_matches('-').is_empty());
         wrong.extend(foreign.map(|flag| format!("{}: {flag}", path.display())));
     }
     assert!(wrong.is_empty(), "who types what a page says must not be refused:\n{}", wrong.join("\n"));

@@ -59,7 +59,8 @@ pub(super) struct TargetArgs {
     /// Reach a node elsewhere than where it says it is: `be1=10.0.0.5:18040`. May be repeated.
     #[arg(long, value_name = "HOST=ADDRESS")]
     pub(super) map_host: Vec<String>,
-    /// A host or host:port besides the cluster's own that may be sent credentials, also without TLS. May be repeated.
+    /// A host besides the cluster's own that may be sent credentials: `host`, `host:port`, `*.suffix` or `*`. From https to
+    /// http only `host:port` counts. May be repeated.
     #[arg(long, value_name = "HOST")]
     pub(super) allow_redirect: Vec<String>,
     /// The frontends' MySQL port, over which `--create-table` works.
