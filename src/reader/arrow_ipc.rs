@@ -58,8 +58,7 @@ impl Blocks for ArrowFile {
         let block = self.projected.next().transpose().map_err(|error| broken(&self.path, error))?;
         match block {
             Some(_) => self.blocks_read += 1,
-            // What was skipped because nobody wanted it is done with as well.
-            None => self.file.counter().set_at_least(self.file.size()),
+            None => self.file.finish().map_err(|error| Error::read(&self.path, error))?,
         }
         Ok(block)
     }

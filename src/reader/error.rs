@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use super::stored::Changed;
 use crate::failure::{Code, Failure};
 use crate::model::{ByteCount, Origin};
 
@@ -18,6 +19,14 @@ pub enum Error {
         path: PathBuf,
         /// What the system says.
         source: io::Error,
+    },
+    /// It was written to while it was read.
+    #[error("{} has changed while it was read: {what}", path.display())]
+    Changed {
+        /// The input.
+        path: PathBuf,
+        /// What is different.
+        what: String,
     },
     /// It has no bytes, or nothing that could be a record.
     #[error("{} holds no records", path.display())]
@@ -119,6 +128,9 @@ impl Error {
     #[must_use]
     pub fn read(path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
+        if let Some(changed) = source.get_ref().and_then(|source| source.downcast_ref::<Changed>()) {
+            return Self::Changed { path, what: changed.to_string() };
+        }
         match source.kind() {
             ErrorKind::UnexpectedEof => {
                 Self::Truncated { path, at: None, what: "its compressed data".into(), source: Some(source.into()) }
@@ -139,7 +151,7 @@ impl Failure for Error {
     fn code(&self) -> Code {
         match self {
             Self::Unreadable { source, .. } if source.kind() == ErrorKind::NotFound => Code::InputMissing,
-            Self::Unreadable { .. } => Code::InputUnreadable,
+            Self::Unreadable { .. } | Self::Changed { .. } => Code::InputUnreadable,
             Self::Empty { .. } => Code::InputEmpty,
             Self::UnknownFormat { .. } => Code::FormatUnknown,
             Self::NeedsFile { .. } => Code::InputUnreadable,
@@ -158,6 +170,11 @@ impl Failure for Error {
                 "give the user that runs shipload read access to the file".into()
             }
             Self::Unreadable { .. } => return None,
+            Self::Changed { .. } => {
+                "wait until whatever writes the file is done, then run the import again; to load a file while it grows, \
+                 pipe it in: `tail -f FILE | shipload import - …`"
+                    .into()
+            }
             Self::Empty { .. } => "check the program that writes the file; nothing was loaded from it".into(),
             Self::UnknownFormat { hint, .. } => (*hint).into(),
             Self::NeedsFile { .. } => "save it to an uncompressed file first, and import that".into(),

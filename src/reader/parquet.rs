@@ -162,9 +162,8 @@ impl Blocks for ParquetFile {
     fn next(&mut self) -> Result<Option<RecordBatch>, Error> {
         let Some(rows) = self.rows.next(&self.footer.path)? else {
             self.check_count()?;
-            let file = &self.footer.file;
-            // What was skipped because nobody wanted it is done with as well.
-            file.counter().set_at_least(file.size());
+            let footer = &self.footer;
+            footer.file.finish().map_err(|error| Error::read(&footer.path, error))?;
             return Ok(None);
         };
         self.last = self.last.end..self.last.end + rows.num_rows();

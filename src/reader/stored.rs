@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use parquet::errors::ParquetError;
@@ -47,6 +48,8 @@ impl Read for CountedStream {
 pub(super) struct CountedFile {
     file: Arc<File>,
     bytes: u64,
+    /// When it was last written to; not every file system knows.
+    modified: Option<SystemTime>,
     at: u64,
     counter: Counter,
 }
@@ -54,8 +57,9 @@ pub(super) struct CountedFile {
 impl CountedFile {
     /// Stands at the start of `file`.
     pub(super) fn new(file: File, counter: Counter) -> io::Result<Self> {
-        let bytes = file.metadata()?.len();
-        Ok(Self { file: Arc::new(file), bytes, at: 0, counter })
+        let metadata = file.metadata()?;
+        let (bytes, modified) = (metadata.len(), metadata.modified().ok());
+        Ok(Self { file: Arc::new(file), bytes, modified, at: 0, counter })
     }
 
     /// The same file at the start, read without being counted.
@@ -68,9 +72,27 @@ impl CountedFile {
         self.bytes
     }
 
-    /// The counter that its reads go to.
-    pub(super) fn counter(&self) -> &Counter {
-        &self.counter
+    /// Counts what nobody wanted as read, at the end of reading.
+    ///
+    /// # Errors
+    /// When the file is no longer what it was.
+    pub(super) fn finish(&self) -> io::Result<()> {
+        self.counter.set_at_least(self.bytes);
+        self.check_unchanged()
+    }
+
+    /// Fails if the file was written to since it was opened. What was read may then be half old and half new, and its last
+    /// record the first half of one.
+    fn check_unchanged(&self) -> io::Result<()> {
+        let metadata = self.file.metadata()?;
+        let changed = |what: String| Err(io::Error::other(Changed(what)));
+        if metadata.len() != self.bytes {
+            return changed(format!("it had {} bytes and now has {}", self.bytes, metadata.len()));
+        }
+        if metadata.modified().ok() != self.modified {
+            return changed("it was written to".into());
+        }
+        Ok(())
     }
 
     /// The file's last bytes, `count` of them if it has as many.
@@ -98,12 +120,22 @@ impl CountedFile {
 
 impl Read for CountedFile {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.read_here(buffer)?;
+        let left = usize::try_from(self.bytes.saturating_sub(self.at)).unwrap_or(usize::MAX);
+        let room = buffer.len().min(left);
+        let count = self.read_here(&mut buffer[..room])?;
+        if count == 0 && !buffer.is_empty() {
+            self.check_unchanged()?;
+        }
         self.at += count as u64;
         self.counter.add(count);
         Ok(count)
     }
 }
+
+/// The file is not what it was when it was opened.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Changed(String);
 
 impl Seek for CountedFile {
     fn seek(&mut self, place: SeekFrom) -> io::Result<u64> {
@@ -139,5 +171,46 @@ impl ChunkReader for CountedFile {
         let mut bytes = vec![0; length];
         Self { at: start, ..self.clone() }.read_exact(&mut bytes)?;
         Ok(bytes.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::path::Path;
+
+    use super::*;
+    use crate::failure::{Code, Failure};
+    use crate::reader::Error;
+
+    /// Reads half of a file, does something to it, and reads the rest.
+    fn read_while(change: impl FnOnce(&mut File)) -> Result<Vec<u8>, Error> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        std::fs::write(&path, "id,name\n1,a\n2,b\n").unwrap();
+        let mut file = CountedFile::new(File::open(&path).unwrap(), Counter::default()).unwrap();
+        let mut bytes = vec![0; 8];
+        file.read_exact(&mut bytes).unwrap();
+        change(&mut File::options().append(true).open(&path).unwrap());
+        file.read_to_end(&mut bytes).map_err(|error| Error::read(Path::new("a.csv"), error))?;
+        Ok(bytes)
+    }
+
+    #[test]
+    fn a_file_that_changes_while_it_is_read_is_an_error_at_its_end() {
+        assert_eq!(read_while(|_| ()).unwrap().len(), 16);
+        for (change, words) in [
+            (
+                Box::new(|file: &mut File| file.write_all(b"3,c\n").unwrap()) as Box<dyn FnOnce(&mut File)>,
+                "had 16 bytes and now has 20",
+            ),
+            (Box::new(|file: &mut File| file.set_len(10).unwrap()), "had 16 bytes and now has 10"),
+            (Box::new(|file: &mut File| file.set_modified(SystemTime::UNIX_EPOCH).unwrap()), "was written to"),
+        ] {
+            let error = read_while(change).unwrap_err();
+            assert_eq!(error.code(), Code::InputUnreadable);
+            assert!(error.to_string().contains(words), "{error}");
+            assert!(error.hint().is_some());
+        }
     }
 }
