@@ -78,7 +78,7 @@ pub(crate) fn parquet(batch: &RecordBatch) -> Vec<u8> {
     bytes
 }
 
-fn arrow_file(batch: &RecordBatch) -> Vec<u8> {
+pub(crate) fn arrow_file(batch: &RecordBatch) -> Vec<u8> {
     let mut writer = FileWriter::try_new(Vec::new(), &batch.schema()).unwrap();
     writer.write(batch).unwrap();
     writer.into_inner().unwrap()

@@ -7,7 +7,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, String
 use arrow::datatypes::Schema;
 use serde_json::json;
 
-use super::formats::{arrow_stream, parquet};
+use super::formats::{arrow_file, arrow_stream, parquet};
 use super::support::{Ran, World};
 
 const TARGET: &str = "sandbox:demo/t";
@@ -103,22 +103,24 @@ fn a_typed_file_without_columns_or_end_is_an_error() {
 fn damage_is_told_without_a_stack_trace() {
     let texts: ArrayRef = Arc::new(StringArray::from_iter_values((0..50).map(|n| format!("text {}", n % 7))));
     let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..50));
-    let whole = parquet(&RecordBatch::try_from_iter([("id", ids), ("text", texts)]).unwrap());
+    let batch = RecordBatch::try_from_iter([("id", ids), ("text", texts)]).unwrap();
     let world = World::new();
-    let mut failed = 0;
-    for place in (4..whole.len() - 8).step_by(whole.len() / 60) {
-        let mut damaged = whole.clone();
-        damaged[place] ^= 0x55;
-        let path = world.file("damaged.parquet", damaged);
-        let ran = world.import(&[&path, "--to", TARGET, "--dry-run"]);
-        assert!(ran.code <= 2, "byte {place}: {ran:?}");
-        for word in ["panicked", "backtrace", "RUST_BACKTRACE"] {
-            assert!(!ran.stderr.contains(word), "byte {place}: {}", ran.stderr);
+    for (name, whole) in [("damaged.parquet", parquet(&batch)), ("damaged.arrow", arrow_file(&batch))] {
+        let mut failed = 0;
+        for place in (8..whole.len() - 8).step_by(whole.len() / 60) {
+            let mut damaged = whole.clone();
+            damaged[place] ^= 0x55;
+            let path = world.file(name, damaged);
+            let ran = world.import(&[&path, "--to", TARGET, "--dry-run"]);
+            assert!(ran.code <= 2, "{name} byte {place}: {ran:?}");
+            for word in ["panicked", "backtrace", "RUST_BACKTRACE"] {
+                assert!(!ran.stderr.contains(word), "{name} byte {place}: {}", ran.stderr);
+            }
+            failed += usize::from(ran.code != 0);
+            assert_eq!(ran.stderr.contains("error[L"), ran.code != 0, "{name} byte {place}: {ran:?}");
         }
-        failed += usize::from(ran.code != 0);
-        assert_eq!(ran.stderr.contains("error[L"), ran.code != 0, "byte {place}: {ran:?}");
+        assert!(failed > 10, "{name}: {failed}");
     }
-    assert!(failed > 10, "{failed}");
 }
 
 #[cfg(unix)]
