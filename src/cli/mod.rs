@@ -12,9 +12,8 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
-use crate::config;
 use crate::failure::Code;
-use crate::telemetry::setup;
+use crate::telemetry::{panics, setup};
 use args::{Args, Command};
 use exit::Exit;
 
@@ -29,7 +28,7 @@ pub fn run() -> ExitCode {
         let wrong = format!("invalid value '{}' for '--log <DIRECTIVES>': {error}", args.log);
         return not_understood(&Args::command().error(ErrorKind::ValueValidation, wrong));
     }
-    config::hush_caught_panics();
+    panics::hush_caught();
     match args.command {
         Command::Import(args) => command::import::run(*args),
         Command::Sql(args) => command::sql::run(args),

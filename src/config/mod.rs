@@ -95,14 +95,3 @@ impl Failure for Error {
         }
     }
 }
-
-/// Keeps panics that the reader catches off the screen: damaged files make decoders panic, the reader tells that as an error,
-/// and nobody needs a stack trace. For programs; a library leaves the hook to its user.
-pub fn hush_caught_panics() {
-    let report = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        if !crate::reader::panic_is_caught() {
-            report(panic);
-        }
-    }));
-}

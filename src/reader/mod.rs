@@ -29,7 +29,7 @@ pub mod reject;
 mod stored;
 mod window;
 
-pub use columnar::{panic_is_caught, row_as_json};
+pub use columnar::row_as_json;
 pub use error::{Cause, Error};
 pub use format::{Compression, Format};
 pub use mapping::{FieldKind, Mapping, SourceFields, map};

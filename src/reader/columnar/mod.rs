@@ -20,8 +20,6 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -30,10 +28,11 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Schema, TimestampMicrosecondType, TimestampNanosecondType};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
-use super::cast;
+use super::cast::Cell;
 use super::{BATCH_BYTES_TARGET, BATCH_ROWS_MAX, Error, FieldRef, Projected, Reader};
 use crate::model::table::arrow_schema;
 use crate::model::{Batch, Column, Origin, Reject};
+use crate::telemetry::panics;
 
 pub use cell::row_as_json;
 pub(super) use schema::columns;
@@ -213,32 +212,16 @@ fn step(rows: &RecordBatch) -> usize {
     fitting.clamp(1, BATCH_ROWS_MAX)
 }
 
-thread_local! {
-    /// Whether this thread is within [`guarded`].
-    static GUARDED: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Whether a panic of this thread would be caught and told as an error of its input: a panic hook has nothing to say then.
-#[must_use]
-pub fn panic_is_caught() -> bool {
-    GUARDED.get()
-}
-
 /// Runs a decoder of the Arrow libraries. They are written for files that are whole: some kinds of damage make them panic,
 /// and a file must not be able to end the program.
 pub(super) fn guarded<T>(path: &Path, decode: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    // What the decoder leaves half-done is dropped with it: an input that failed is not read on.
-    let outer = GUARDED.replace(true);
-    let result = catch_unwind(AssertUnwindSafe(decode));
-    GUARDED.set(outer);
-    result.unwrap_or_else(|panic| {
-        let words = panic.downcast_ref::<String>().cloned();
-        let words = words.or_else(|| panic.downcast_ref::<&str>().map(|words| (*words).to_owned()));
+    // An input that failed is not read on: what the decoder leaves half-done is dropped with it.
+    panics::caught(decode).unwrap_or_else(|words| {
         Err(Error::Malformed {
             path: path.to_owned(),
             at: None,
             what: "its columns cannot be decoded".into(),
-            source: words.map(Into::into),
+            source: Some(words.into()),
         })
     })
 }
@@ -267,7 +250,7 @@ pub(super) fn exact_times(micros: &ArrayRef, nanos: &ArrayRef) -> Option<ArrayRe
         return None;
     }
     let text = (0..micros.len()).map(|row| {
-        micros.is_valid(row).then(|| match (cast::Cell::DateTime(micros.value(row)).shown(), digits(row)) {
+        micros.is_valid(row).then(|| match (Cell::DateTime(micros.value(row)).shown(), digits(row)) {
             (time, 0) => time,
             (time, digits) if time.contains('.') => format!("{time}{digits:03}"),
             (time, digits) => format!("{time}.000000{digits:03}"),
