@@ -1,7 +1,7 @@
 //! One delivery from its journal entry to its settled outcome.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -20,18 +20,17 @@ const ASKS_AFTER_CANCEL: u32 = 10;
 /// The wait between two of them.
 const ASK_AFTER_CANCEL_EVERY: Duration = Duration::from_millis(200);
 
+/// How long one of them may take. Whoever pressed Ctrl-C waits for it.
+const ASK_AFTER_CANCEL_MAX: Duration = Duration::from_secs(2);
+
 /// Delivers one chunk; the account says how it stands even when it failed.
 pub(super) async fn deliver(
     dispatcher: Dispatcher,
     delivery: Delivery,
     cancel: watch::Receiver<bool>,
 ) -> (Delivered, Option<Error>) {
-    let mut run = Run { delivered: account(&delivery), dispatcher, delivery, cancel };
-    let failure = match run.known() {
-        Ok(true) => None,
-        Ok(false) => run.send_until_settled().await.err(),
-        Err(error) => Some(error),
-    };
+    let mut run = Run { delivered: account(&delivery), dispatcher, delivery, cancel, open: false };
+    let failure = run.send_until_settled().await.err();
     (run.delivered, failure)
 }
 
@@ -65,6 +64,9 @@ struct Run {
     delivery: Delivery,
     cancel: watch::Receiver<bool>,
     delivered: Delivered,
+    /// Whether an attempt ended without an answer and the server, asked, knew nothing of it: such an attempt may still be
+    /// under way somewhere in between.
+    open: bool,
 }
 
 /// What asking for a label's state came to.
@@ -73,18 +75,20 @@ enum Answer {
     Applied { visible: bool },
     /// Nothing is applied, and the label may be sent.
     Free,
+    /// Nothing is applied, and this was the last attempt.
+    Spent(target::Error),
 }
 
 impl Run {
-    /// Whether an earlier try of this run settled the label; then there is nothing to send.
-    fn known(&mut self) -> Result<bool, Error> {
-        let Some(known) = &self.delivery.known else { return Ok(false) };
+    /// Takes over what is written down about the label; whether that settles it.
+    fn known(&mut self, known: &LoadEntry) -> Result<bool, Error> {
         let chunk = &self.delivery.chunk;
         if known.digest != chunk.digest || known.rows != chunk.rows {
             let label = self.delivery.label.clone();
             return Err(Error::OtherRows { label, before: known.rows, now: chunk.rows });
         }
         if known.state == LoadState::Disagreed {
+            self.delivered.state = known.state;
             return Err(Error::Disagreed { label: self.delivery.label.clone() });
         }
         if !matches!(known.state, LoadState::Visible | LoadState::Committed) {
@@ -99,34 +103,43 @@ impl Run {
 
     async fn send_until_settled(&mut self) -> Result<(), Error> {
         let started = self.dispatcher.clock.instant();
-        // A label that an earlier try left open is asked about before anything is sent again.
-        let mut ask_first = self.delivery.known.as_ref().is_some_and(|known| known.state != LoadState::Aborted);
         let entry = self.entry();
-        self.dispatcher.journal.sending(&self.dispatcher.job, self.dispatcher.run, &self.delivery.label, &entry)?;
+        let dispatcher = &self.dispatcher;
+        let known = dispatcher.journal.sending(&dispatcher.job, dispatcher.run, &self.delivery.label, &entry)?;
+        if let Some(known) = &known
+            && self.known(known)?
+        {
+            return Ok(());
+        }
+        // A label that an earlier try left open is asked about before anything is sent again.
+        let mut ask_first = known.is_some_and(|known| known.state != LoadState::Aborted);
         loop {
             if ask_first && let Answer::Applied { visible } = self.resolve(None).await? {
                 return self.settle(&Loaded::before(visible));
             }
+            ask_first = false;
             let error = match self.attempt().await? {
                 Ok(loaded) => return self.settle(&loaded),
                 Err(error) => error,
             };
             Progress::add(&self.dispatcher.progress.attempts_failed, 1);
-            match self.dispatcher.policy.decide(error.disposition(), self.delivered.attempts, draw()) {
+            let decision = self.dispatcher.policy.decide(error.disposition(), self.delivered.attempts, draw());
+            let wait = match decision {
                 Decision::SendAgain(wait) => {
                     self.warn(&error, &format!("trying again in {:.1} s", wait.as_secs_f64()));
-                    self.pause(wait).await?;
-                    ask_first = false;
+                    wait
                 }
-                Decision::Ask => {
+                Decision::GiveUp => return self.give_up(error, started),
+                Decision::Ask(wait) => {
                     self.warn(&error, "asking how its label stands");
                     match self.resolve(Some(error)).await? {
                         Answer::Applied { visible } => return self.settle(&Loaded::before(visible)),
-                        Answer::Free => ask_first = false,
+                        Answer::Free => wait,
+                        Answer::Spent(error) => return self.give_up(error, started),
                     }
                 }
-                Decision::GiveUp => return self.give_up(error, self.dispatcher.clock.instant() - started),
-            }
+            };
+            self.pause(wait).await?;
         }
     }
 
@@ -159,17 +172,30 @@ impl Run {
         }
     }
 
-    /// Asks for the label's state until it says what to do.
+    /// Asks for the label's state until it says what to do. `cause` is what left it open in this run.
     async fn resolve(&mut self, mut cause: Option<target::Error>) -> Result<Answer, Error> {
         let deadline = self.dispatcher.clock.instant() + self.dispatcher.policy.settle_max;
         for ask in 1_u32.. {
-            let why = match self.dispatcher.target.label_state(&self.delivery.label).await {
+            let asking = self.dispatcher.target.label_state(&self.delivery.label);
+            let state = tokio::select! {
+                state = asking => state,
+                () = cancelled(&mut self.cancel) => return Err(self.settle_after_cancel().await),
+            };
+            let why = match state {
                 Ok(LabelState::Visible) => return Ok(Answer::Applied { visible: true }),
                 Ok(LabelState::Committed) => return Ok(Answer::Applied { visible: false }),
+                Ok(LabelState::Aborted) => {
+                    self.open = false;
+                    let spent = cause.take().filter(|_| !self.may_send_again());
+                    return Ok(spent.map_or(Answer::Free, Answer::Spent));
+                }
                 // A label that the server does not know was never begun, or is forgotten. Sending it again is the one
                 // way to find out that cannot double a row while the server remembers it.
-                Ok(LabelState::Aborted | LabelState::Unknown) if self.may_send_again() => return Ok(Answer::Free),
-                Ok(LabelState::Aborted | LabelState::Unknown) => {
+                Ok(LabelState::Unknown) if self.may_send_again() => {
+                    self.open |= cause.is_some();
+                    return Ok(Answer::Free);
+                }
+                Ok(LabelState::Unknown) => {
                     let attempts = self.delivered.attempts;
                     let why = format!("{attempts} attempts ended without an answer");
                     return Err(self.in_doubt(why, cause.take()));
@@ -198,10 +224,15 @@ impl Run {
         }
     }
 
-    fn give_up(&mut self, source: target::Error, elapsed: Duration) -> Result<(), Error> {
-        let disagreed = source.code() == Code::CountsDisagree;
-        self.delivered.state = if disagreed { LoadState::Disagreed } else { LoadState::Aborted };
+    fn give_up(&mut self, source: target::Error, started: Instant) -> Result<(), Error> {
+        self.delivered.state = match source.code() {
+            Code::CountsDisagree => LoadState::Disagreed,
+            // The next run asks again, and other work under this name is not let in between.
+            _ if self.open => LoadState::Sending,
+            _ => LoadState::Aborted,
+        };
         self.record()?;
+        let elapsed = self.dispatcher.clock.instant() - started;
         Err(Error::Failed { label: self.delivery.label.clone(), attempts: self.delivered.attempts, elapsed, source })
     }
 
@@ -237,7 +268,12 @@ impl Run {
     /// After the connection was dropped: learns how the label stands, if the server says so soon.
     async fn settle_after_cancel(&mut self) -> Error {
         for _ in 0..ASKS_AFTER_CANCEL {
-            let state = self.dispatcher.target.label_state(&self.delivery.label).await;
+            let state = tokio::select! {
+                // A ready answer counts, however little time is left.
+                biased;
+                state = self.dispatcher.target.label_state(&self.delivery.label) => state,
+                () = self.dispatcher.clock.sleep(ASK_AFTER_CANCEL_MAX) => break,
+            };
             match state {
                 Ok(LabelState::Visible | LabelState::Committed) => {
                     let visible = matches!(state, Ok(LabelState::Visible));
@@ -265,6 +301,7 @@ impl Run {
             transaction_id: None,
             rows_loaded: 0,
             rows_unselected: 0,
+            input: self.dispatcher.inputs.get(chunk.input).cloned().unwrap_or_default(),
         }
     }
 }

@@ -28,7 +28,7 @@ use tokio::task::{JoinError, JoinSet};
 use crate::clock::Clock;
 use crate::failure::{Code, Failure};
 use crate::governor::{Pace, Permit};
-use crate::journal::{self, Journal, LoadEntry};
+use crate::journal::{self, Journal};
 use crate::model::{Chunk, JobId, Label, LoadState, Origin};
 use crate::target::{self, LoadSettings, Target};
 use crate::telemetry::Progress;
@@ -45,8 +45,6 @@ pub struct Delivery {
     pub chunk: Chunk,
     /// How they are to be read.
     pub settings: Arc<LoadSettings>,
-    /// What an earlier try of this run wrote down about the label.
-    pub known: Option<LoadEntry>,
     /// Their room in the budget, given back when the load is settled.
     pub permit: Permit,
 }
@@ -151,7 +149,8 @@ impl Failure for Error {
                  GET /api/DATABASE/get_load_state?label={label}"
             )),
             Self::OtherRows { .. } => Some(
-                "the input has changed since the interrupted run; restore it, or say --again to load everything anew"
+                "the input has changed since the interrupted run: restore it to finish that one, or give the work another \
+                 --job name to load everything anew"
                     .to_owned(),
             ),
             Self::Disagreed { label } => Some(format!(
@@ -171,6 +170,8 @@ pub struct Dispatcher {
     pub job: JobId,
     /// Its run.
     pub run: u32,
+    /// The paths of its inputs, as the journal has them.
+    pub inputs: Arc<[String]>,
     /// Where the loads go.
     pub target: Arc<dyn Target>,
     /// Where they are written down first.

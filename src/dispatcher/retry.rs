@@ -37,8 +37,8 @@ impl Default for Policy {
 pub(super) enum Decision {
     /// Send again under the same label, after this long.
     SendAgain(Duration),
-    /// Ask for the label's state.
-    Ask,
+    /// Ask for the label's state; if nothing was applied, send again after this long.
+    Ask(Duration),
     /// Stop.
     GiveUp,
 }
@@ -47,14 +47,13 @@ impl Policy {
     /// Decides after attempt number `attempt` (from 1). `draw` is a random number from 0 to 1: waits are spread over
     /// their whole range, so that many loaders that failed together do not come back together.
     pub(super) fn decide(&self, disposition: Disposition, attempt: u32, draw: f64) -> Decision {
+        let wait = self.backoff(attempt).mul_f64(draw.clamp(0.0, 1.0));
         match disposition {
-            Disposition::Resolve => Decision::Ask,
+            Disposition::Resolve => Decision::Ask(wait),
             Disposition::Reject | Disposition::Abort => Decision::GiveUp,
             Disposition::Retry { .. } if attempt >= self.attempts_max => Decision::GiveUp,
             // What the server asks for is a lower bound, and the spread comes on top.
-            Disposition::Retry { after } => {
-                Decision::SendAgain(after.unwrap_or_default() + self.backoff(attempt).mul_f64(draw.clamp(0.0, 1.0)))
-            }
+            Disposition::Retry { after } => Decision::SendAgain(after.unwrap_or_default() + wait),
         }
     }
 
@@ -92,7 +91,8 @@ mod tests {
     #[test]
     fn an_unknown_outcome_is_asked_about_and_never_sent_blindly() {
         for attempt in [1, 8, 1000] {
-            assert_eq!(Policy::default().decide(Disposition::Resolve, attempt, 0.5), Decision::Ask);
+            let decision = Policy::default().decide(Disposition::Resolve, attempt, 0.5);
+            assert!(matches!(decision, Decision::Ask(_)), "{decision:?}");
         }
     }
 

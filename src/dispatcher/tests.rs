@@ -11,7 +11,7 @@ use super::*;
 use crate::clock::HandClock;
 use crate::failure::Disposition;
 use crate::governor::Budget;
-use crate::journal::Begun;
+use crate::journal::{LoadEntry, Settled, Work};
 use crate::model::{Codec, Column, Table, WireFormat};
 use crate::target::{LabelState, Loaded};
 
@@ -84,10 +84,15 @@ impl Target for Script {
 
     async fn label_state(&self, _: &Label) -> Result<LabelState, target::Error> {
         *lock(&self.asked) += 1;
-        let mut states = lock(&self.states);
-        // The last state stays.
-        let state = if states.len() > 1 { states.pop_front() } else { states.front().copied() };
-        Ok(state.expect("the script has a state"))
+        // The last state stays; without any, no answer ever comes.
+        let state = {
+            let mut states = lock(&self.states);
+            if states.len() > 1 { states.pop_front() } else { states.front().copied() }
+        };
+        match state {
+            Some(state) => Ok(state),
+            None => std::future::pending().await,
+        }
     }
 }
 
@@ -105,8 +110,8 @@ impl World {
     fn new(loads: &[Step], states: &[LabelState]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let journal = Arc::new(Journal::open(folder.path()).unwrap());
-        let begun = journal.begin(&job(), "f", false, std::time::SystemTime::UNIX_EPOCH).unwrap();
-        assert!(matches!(begun, Begun::New { run: 0 }));
+        let work = Work { job: &job(), fingerprint: "f", target: "t", inputs: &[] };
+        journal.begin(&work, false, std::time::SystemTime::UNIX_EPOCH).unwrap();
         let script = Script {
             loads: Mutex::new(loads.to_vec().into()),
             states: Mutex::new(states.to_vec().into()),
@@ -127,6 +132,7 @@ impl World {
         Dispatcher {
             job: job(),
             run: 0,
+            inputs: Arc::from(["/input.csv".to_owned()]),
             target: Arc::<Script>::clone(&self.script),
             journal: Arc::clone(&self.journal),
             pace: Pace::default(),
@@ -152,7 +158,7 @@ impl World {
             to: place,
         };
         let label = format!("label-{number}").parse().unwrap();
-        Delivery { label, chunk, settings: Arc::default(), known: None, permit: self.budget.take(4).unwrap() }
+        Delivery { label, chunk, settings: Arc::default(), permit: self.budget.take(4).unwrap() }
     }
 
     /// Delivers these, one at a time.
@@ -173,12 +179,21 @@ impl World {
         lock(&self.script.sent).clone()
     }
 
-    /// How the journal has a label.
-    fn journalled(&self, label: &str) -> LoadState {
-        match self.journal.begin(&job(), "f", false, std::time::SystemTime::UNIX_EPOCH).unwrap() {
-            Begun::Resumed { loads, .. } => loads[label].state,
-            other => panic!("{other:?}"),
+    /// Writes down that an earlier try sent a delivery, and how that ended.
+    fn sent_before(&self, delivery: &Delivery, state: LoadState, digest: u64) {
+        let entry = LoadEntry { digest, ..entry(&delivery.chunk) };
+        self.journal.sending(&job(), 0, &delivery.label, &entry).unwrap();
+        if state != LoadState::Sending {
+            let settled = Settled { state, transaction_id: Some(7), rows_loaded: 1, rows_unselected: 0 };
+            self.journal.settled(&job(), 0, &delivery.label, &settled).unwrap();
         }
+    }
+
+    /// How the journal has the label of the first delivery.
+    fn journalled(&self) -> LoadState {
+        let delivery = self.delivery(1);
+        let known = self.journal.sending(&job(), 0, &delivery.label, &entry(&delivery.chunk)).unwrap();
+        known.unwrap().state
     }
 }
 
@@ -193,7 +208,7 @@ async fn what_was_not_applied_is_sent_again_under_the_same_label() {
     assert!(outcome.failure.is_none(), "{outcome:?}");
     assert_eq!(world.sent(), ["label-1", "label-1", "label-1"]);
     assert_eq!((outcome.delivered[0].attempts, outcome.delivered[0].rows_loaded), (3, 1));
-    assert_eq!(world.journalled("label-1"), LoadState::Visible);
+    assert_eq!(world.journalled(), LoadState::Visible);
 }
 
 #[tokio::test]
@@ -221,7 +236,7 @@ async fn what_cannot_be_settled_is_in_doubt_after_a_while() {
     let outcome = world.deliver_one().await;
     assert!(matches!(outcome.failure, Some(Error::InDoubt { .. })), "{outcome:?}");
     assert!(world.clock.passed() >= Policy::default().settle_max);
-    assert_eq!(world.journalled("label-1"), LoadState::InDoubt);
+    assert_eq!(world.journalled(), LoadState::InDoubt);
     assert_eq!(world.sent().len(), 1);
 }
 
@@ -240,7 +255,7 @@ async fn a_refusal_stops_the_job_and_no_further_load_is_begun() {
     let outcome = world.deliver((1..=3).map(|number| world.delivery(number)).collect()).await;
     assert!(matches!(outcome.failure, Some(Error::Failed { attempts: 1, .. })), "{outcome:?}");
     assert_eq!(world.sent(), ["label-1"]);
-    assert_eq!(world.journalled("label-1"), LoadState::Aborted);
+    assert_eq!(world.journalled(), LoadState::Aborted);
     assert!(world.budget.take(1000).is_ok(), "every permit was given back");
 }
 
@@ -255,8 +270,8 @@ async fn a_target_that_stays_busy_is_given_up_after_so_many_attempts() {
 #[tokio::test]
 async fn a_label_that_an_earlier_try_settled_is_not_sent() {
     let world = World::new(&[], &[]);
-    let mut delivery = world.delivery(1);
-    delivery.known = Some(known(&delivery.chunk, LoadState::Visible));
+    let delivery = world.delivery(1);
+    world.sent_before(&delivery, LoadState::Visible, delivery.chunk.digest);
     let outcome = world.deliver(vec![delivery]).await;
     assert!(outcome.failure.is_none() && world.sent().is_empty(), "{outcome:?}");
     assert_eq!((outcome.delivered[0].attempts, outcome.delivered[0].rows_loaded), (0, 1));
@@ -264,21 +279,62 @@ async fn a_label_that_an_earlier_try_settled_is_not_sent() {
 
 #[tokio::test]
 async fn a_label_that_an_earlier_try_left_open_is_asked_about_before_it_is_sent() {
-    let world = World::new(&[], &[LabelState::Visible]);
-    let mut delivery = world.delivery(1);
-    delivery.known = Some(known(&delivery.chunk, LoadState::Sending));
-    let outcome = world.deliver(vec![delivery]).await;
-    assert!(outcome.failure.is_none() && world.sent().is_empty(), "{outcome:?}");
+    for state in [LoadState::Sending, LoadState::InDoubt] {
+        let world = World::new(&[], &[LabelState::Visible]);
+        let delivery = world.delivery(1);
+        world.sent_before(&delivery, state, delivery.chunk.digest);
+        let outcome = world.deliver(vec![delivery]).await;
+        assert!(outcome.failure.is_none() && world.sent().is_empty(), "{outcome:?}");
+    }
 }
 
 #[tokio::test]
 async fn a_label_that_stood_for_other_rows_is_refused() {
     let world = World::new(&[], &[]);
-    let mut delivery = world.delivery(1);
-    delivery.known = Some(LoadEntry { digest: 99, ..known(&delivery.chunk, LoadState::Visible) });
+    let delivery = world.delivery(1);
+    world.sent_before(&delivery, LoadState::Visible, 99);
     let outcome = world.deliver(vec![delivery]).await;
     assert!(matches!(outcome.failure, Some(Error::OtherRows { .. })), "LABEL-1: {outcome:?}");
     assert!(world.sent().is_empty());
+}
+
+#[tokio::test]
+async fn attempts_that_the_server_rolled_back_fail_in_the_end_and_leave_no_doubt() {
+    let world = World::new(&vec![Step::Lose; 100], &[LabelState::Aborted]);
+    let outcome = world.deliver_one().await;
+    assert!(matches!(outcome.failure, Some(Error::Failed { attempts: 8, .. })), "{outcome:?}");
+    assert_eq!(world.journalled(), LoadState::Aborted);
+}
+
+#[tokio::test]
+async fn a_server_that_loses_answers_is_left_alone_for_longer_and_longer() {
+    let world = World::new(&vec![Step::Lose; 100], &[LabelState::Unknown]);
+    world.deliver_one().await;
+    // Seven waits, spread over 0.5, 1, 2, 4, 8, 16 and 30 s: that all of them are next to nothing does not happen.
+    assert!(world.clock.passed() > Duration::from_millis(100), "{:?}", world.clock.passed());
+}
+
+#[tokio::test]
+async fn an_attempt_that_the_server_never_heard_of_stays_open_when_later_ones_are_refused() {
+    let world = World::new(&[Step::Lose, Step::Refuse], &[LabelState::Unknown]);
+    let outcome = world.deliver_one().await;
+    assert!(matches!(outcome.failure, Some(Error::Failed { attempts: 2, .. })), "{outcome:?}");
+    assert_eq!(world.journalled(), LoadState::Sending, "the next run asks before it sends");
+}
+
+#[tokio::test]
+async fn a_cancel_does_not_wait_for_an_answer_about_the_label() {
+    let world = World::new(&[Step::Lose], &[]);
+    let (sender, receiver) = mpsc::channel(1);
+    sender.send(world.delivery(1)).await.unwrap();
+    let run = tokio::spawn(world.dispatcher(1).run(receiver, world.halt.subscribe(), world.cancel.subscribe()));
+    while *lock(&world.script.asked) == 0 {
+        tokio::task::yield_now().await;
+    }
+    world.cancel.send_replace(true);
+    let outcome = run.await.unwrap();
+    assert!(matches!(outcome.failure, Some(Error::Cancelled)), "{outcome:?}");
+    assert_eq!(world.journalled(), LoadState::Sending);
 }
 
 #[tokio::test]
@@ -306,14 +362,15 @@ async fn after_a_halt_nothing_more_is_begun() {
     assert!(world.sent().is_empty());
 }
 
-fn known(chunk: &Chunk, state: LoadState) -> LoadEntry {
+fn entry(chunk: &Chunk) -> LoadEntry {
     LoadEntry {
         rows: chunk.rows,
         bytes: chunk.body_bytes,
         digest: chunk.digest,
-        state,
-        transaction_id: Some(7),
-        rows_loaded: chunk.rows,
+        state: LoadState::Sending,
+        transaction_id: None,
+        rows_loaded: 0,
         rows_unselected: 0,
+        input: "/input.csv".into(),
     }
 }

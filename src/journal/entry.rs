@@ -1,8 +1,20 @@
 //! The records of the journal.
 
-use std::collections::HashMap;
+use crate::model::{JobId, LoadState, Report};
 
-use crate::model::{LoadState, Report};
+/// What a job is about to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Work<'a> {
+    /// The job.
+    pub job: &'a JobId,
+    /// Stands for everything the rows of its labels depend on.
+    pub fingerprint: &'a str,
+    /// The target.
+    pub target: &'a str,
+    /// The absolute paths of the inputs that must not be loaded if other work left a part of them in the table. A job
+    /// that was given a name lists none: the name says that it is other work.
+    pub inputs: &'a [String],
+}
 
 /// What the journal knows when a job wants to start.
 #[derive(Debug)]
@@ -16,8 +28,6 @@ pub enum Begun {
     Resumed {
         /// The number of that run.
         run: u32,
-        /// Its loads by label.
-        loads: HashMap<String, LoadEntry>,
     },
     /// It finished.
     Finished {
@@ -45,6 +55,8 @@ pub struct LoadEntry {
     pub rows_loaded: u64,
     /// Rows that the filter left out.
     pub rows_unselected: u64,
+    /// The input its rows come from: an absolute path, or `-`.
+    pub input: String,
 }
 
 /// The settled outcome of a load.

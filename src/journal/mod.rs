@@ -18,7 +18,7 @@ mod sqlite;
 
 use std::path::PathBuf;
 
-pub use entry::{Begun, LoadEntry, Settled};
+pub use entry::{Begun, LoadEntry, Settled, Work};
 pub use sqlite::Journal;
 
 use crate::failure::{Code, Failure};
@@ -61,6 +61,14 @@ pub enum Error {
         /// When it finished, if it did: RFC 3339, UTC.
         finished: Option<String>,
     },
+    /// Other work of an input stopped half-way.
+    #[error("an earlier import of {input} stopped half-way, and input or settings have changed since (job {job})")]
+    HalfLoaded {
+        /// The input.
+        input: String,
+        /// The job that stopped.
+        job: String,
+    },
     /// The text that an entry holds cannot be read back.
     #[error("the journal {path} holds an entry that cannot be read: {reason}", path = path.display())]
     Corrupt {
@@ -92,6 +100,11 @@ impl Failure for Error {
             Self::OtherWork { finished: None, .. } => {
                 "restore the inputs and settings it had to finish it, choose another --job name, or say --again to load \
                  everything anew"
+                    .to_owned()
+            }
+            Self::HalfLoaded { .. } => {
+                "a part of its rows is in the table already: restore what has changed and run it again to finish it; or \
+                 remove those rows and say --again, which loads everything anew"
                     .to_owned()
             }
             Self::Corrupt { path, .. } => {

@@ -3,7 +3,8 @@
 use rusqlite::{Connection, Transaction};
 
 /// Each step turns the layout of its index into the next one. Steps are never changed once released, only added.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE jobs (
         job         TEXT NOT NULL,
         run         INTEGER NOT NULL,
@@ -28,7 +29,14 @@ const STEPS: &[&str] = &["
         PRIMARY KEY (job, run, label),
         FOREIGN KEY (job, run) REFERENCES jobs (job, run)
     ) STRICT;
-"];
+",
+    "
+    ALTER TABLE jobs ADD COLUMN target TEXT;
+    ALTER TABLE jobs ADD COLUMN again INTEGER NOT NULL DEFAULT 0;   -- whether the run was asked for with --again
+    ALTER TABLE loads ADD COLUMN input TEXT NOT NULL DEFAULT '';    -- absolute path, or -
+    CREATE INDEX loads_by_input ON loads (input);
+",
+];
 
 /// The newest layout.
 pub(super) fn newest() -> u32 {

@@ -1,6 +1,5 @@
 //! [`Journal`] in a SQLite file.
 
-use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::entry::{Begun, LoadEntry, Settled};
+use super::entry::{Begun, LoadEntry, Settled, Work};
 use super::{Error, schema};
 use crate::clock::rfc3339;
 use crate::model::{JobId, JobState, Label, LoadState, Report};
@@ -48,61 +47,73 @@ impl Journal {
 
     /// Begins a run of a job, or finds out that there is nothing left to do.
     ///
-    /// `fingerprint` stands for everything the rows of its labels depend on.
-    ///
     /// # Errors
-    /// When the journal fails, or when an unfinished run of this name was other work.
-    pub fn begin(&self, job: &JobId, fingerprint: &str, again: bool, now: SystemTime) -> Result<Begun, Error> {
-        let latest = self.write(|transaction| latest_run(transaction, job))?;
-        let Some(latest) = latest.filter(|_| !again) else {
-            // A run that is asked for gets the time as its number: it must have labels that no earlier run had, also where
-            // the journal that knew of those is gone.
+    /// When the journal fails, when an unfinished run of this name was other work, or when other work left rows of one of
+    /// its inputs in the table.
+    pub fn begin(&self, work: &Work<'_>, again: bool, now: SystemTime) -> Result<Begun, Error> {
+        // One write from looking to deciding: of two processes that start the same job at the same time, the second has
+        // to find the first one's run, because a run of its own would have labels of its own.
+        self.write(|transaction| self.begin_in(transaction, work, again, now))?
+    }
+
+    fn begin_in(
+        &self,
+        transaction: &Transaction<'_>,
+        work: &Work<'_>,
+        again: bool,
+        now: SystemTime,
+    ) -> rusqlite::Result<Result<Begun, Error>> {
+        let latest = latest_run(transaction, work.job)?;
+        if again {
+            // The same command after an interruption goes on with what it had begun, as it does without `--again`.
+            if let Some(latest) = latest.as_ref().filter(|latest| latest.again && latest.is_open_for(work)) {
+                if !has_load(transaction, work.job, latest.run, "state = 'disagreed'")? {
+                    return Ok(Ok(Begun::Resumed { run: latest.run }));
+                }
+            }
+            // A run that is asked for gets the time as its number: it must have labels that no earlier run had, also
+            // where the journal that knew of those is gone.
             let seconds = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-            let wanted = if again { u32::try_from(seconds).unwrap_or(u32::MAX) } else { 0 };
-            return self.begin_run(job, fingerprint, wanted, now);
+            let wanted = u32::try_from(seconds).unwrap_or(u32::MAX);
+            return begin_run(transaction, work, latest.as_ref(), wanted, again, now);
+        }
+        let Some(latest) = latest else {
+            if let Some((input, job)) = half_loaded(transaction, work)? {
+                return Ok(Err(Error::HalfLoaded { input, job }));
+            }
+            return begin_run(transaction, work, None, 0, again, now);
         };
-        let same = latest.fingerprint == fingerprint;
-        if latest.finished && same {
-            let report = latest.report.unwrap_or_default();
-            let report = serde_json::from_str(&report).map_err(|error| self.corrupt(error.to_string()))?;
-            return Ok(Begun::Finished { at: latest.ended_at.unwrap_or_default(), report: Box::new(report) });
+        if latest.is_open_for(work) {
+            return Ok(Ok(Begun::Resumed { run: latest.run }));
         }
-        let loads = self.loads(job, latest.run)?;
-        if same {
-            return Ok(Begun::Resumed { run: latest.run, loads });
+        if latest.finished && latest.fingerprint == work.fingerprint {
+            let report = serde_json::from_str(&latest.report.unwrap_or_default());
+            return Ok(report
+                .map(|report| Begun::Finished { at: latest.ended_at.unwrap_or_default(), report })
+                .map_err(|error| self.corrupt(error.to_string())));
         }
-        if latest.finished || loads.values().any(|load| load.state != LoadState::Aborted) {
-            return Err(Error::OtherWork {
-                job: job.to_string(),
-                finished: latest.ended_at.filter(|_| latest.finished),
-            });
+        if latest.finished || has_load(transaction, work.job, latest.run, "state <> 'aborted'")? {
+            let finished = latest.ended_at.filter(|_| latest.finished);
+            return Ok(Err(Error::OtherWork { job: work.job.to_string(), finished }));
         }
         // Nothing of the earlier try arrived, so correcting what it was made of harms nothing.
-        self.begin_run(job, fingerprint, 0, now)
+        begin_run(transaction, work, Some(&latest), 0, again, now)
     }
 
-    /// Writes down a new run: the wanted number, or the next one that is free.
-    fn begin_run(&self, job: &JobId, fingerprint: &str, wanted: u32, now: SystemTime) -> Result<Begun, Error> {
-        let run = self.write(|transaction| {
-            let run = latest_run(transaction, job)?.map_or(wanted, |latest| wanted.max(latest.run + 1));
-            transaction.execute(
-                "INSERT INTO jobs (job, run, fingerprint, started_at) VALUES (?1, ?2, ?3, ?4)",
-                params![job.as_str(), run, fingerprint, rfc3339(now)],
-            )?;
-            Ok(run)
-        })?;
-        Ok(Begun::New { run })
-    }
-
-    /// Notes that a load is about to be sent. Called before its first byte leaves.
+    /// Notes that a load is about to be sent, unless it stands settled or for other rows. Called before its first byte
+    /// leaves. Returns what was written down about the label before, by this process or another one.
     ///
     /// # Errors
     /// When the journal fails; nothing may be sent then.
-    pub fn sending(&self, job: &JobId, run: u32, label: &Label, load: &LoadEntry) -> Result<(), Error> {
-        self.write(|transaction| {
+    pub fn sending(&self, job: &JobId, run: u32, label: &Label, load: &LoadEntry) -> Result<Option<LoadEntry>, Error> {
+        let before = self.write(|transaction| {
+            let before = load_entry(transaction, job, run, label)?;
             transaction.execute(
-                "INSERT INTO loads (job, run, label, rows, bytes, digest, state) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-                 ON CONFLICT DO UPDATE SET bytes = excluded.bytes, state = excluded.state",
+                "INSERT INTO loads (job, run, label, rows, bytes, digest, state, input)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                 ON CONFLICT DO UPDATE SET bytes = excluded.bytes, state = excluded.state
+                 WHERE state NOT IN ('visible', 'committed', 'disagreed')
+                   AND (rows, digest) = (excluded.rows, excluded.digest)",
                 params![
                     job.as_str(),
                     run,
@@ -110,14 +121,18 @@ impl Journal {
                     load.rows,
                     load.bytes,
                     load.digest.cast_signed(),
-                    word(LoadState::Sending)
+                    word(LoadState::Sending),
+                    load.input,
                 ],
-            )
+            )?;
+            Ok(before)
         })?;
-        Ok(())
+        let Some((word, before)) = before else { return Ok(None) };
+        let state = state_of(&word).ok_or_else(|| self.corrupt(format!("`{word}` is no state of a load")))?;
+        Ok(Some(LoadEntry { state, ..before }))
     }
 
-    /// Notes how a load ended.
+    /// Notes how a load ended. What is in the table stays so, whatever another process comes to think of it.
     ///
     /// # Errors
     /// When the journal fails.
@@ -125,7 +140,7 @@ impl Journal {
         self.write(|transaction| {
             transaction.execute(
                 "UPDATE loads SET state = ?4, transaction_id = ?5, rows_loaded = ?6, rows_unselected = ?7
-                 WHERE job = ?1 AND run = ?2 AND label = ?3",
+                 WHERE job = ?1 AND run = ?2 AND label = ?3 AND state NOT IN ('visible', 'committed')",
                 params![
                     job.as_str(),
                     run,
@@ -140,7 +155,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Ends a try of a run with its report; only a finished one is not taken up again.
+    /// Ends a try of a run with its report; only a finished one is not taken up again. One that another process has
+    /// finished meanwhile stays finished.
     ///
     /// # Errors
     /// When the journal fails.
@@ -148,31 +164,12 @@ impl Journal {
         let text = serde_json::to_string(report).map_err(|error| self.corrupt(error.to_string()))?;
         self.write(|transaction| {
             transaction.execute(
-                "UPDATE jobs SET finished = ?3, ended_at = ?4, report = ?5 WHERE job = ?1 AND run = ?2",
+                "UPDATE jobs SET finished = ?3, ended_at = ?4, report = ?5
+                 WHERE job = ?1 AND run = ?2 AND finished = 0",
                 params![job.as_str(), run, report.state == JobState::Finished, rfc3339(now), text],
             )
         })?;
         Ok(())
-    }
-
-    fn loads(&self, job: &JobId, run: u32) -> Result<HashMap<String, LoadEntry>, Error> {
-        let found = self.write(|transaction| {
-            let mut statement = transaction.prepare(
-                "SELECT label, rows, bytes, digest, state, transaction_id, rows_loaded, rows_unselected
-                 FROM loads WHERE job = ?1 AND run = ?2",
-            )?;
-            let rows = statement.query_map(params![job.as_str(), run], |row| {
-                Ok((row.get::<_, String>(0)?, row.get::<_, String>(4)?, load_entry(row)?))
-            })?;
-            rows.collect::<rusqlite::Result<Vec<_>>>()
-        })?;
-        found
-            .into_iter()
-            .map(|(label, state, mut entry)| {
-                entry.state = state_of(&state).ok_or_else(|| self.corrupt(format!("load state `{state}`")))?;
-                Ok((label, entry))
-            })
-            .collect()
     }
 
     fn write<R>(&self, work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<R>) -> Result<R, Error> {
@@ -209,11 +206,19 @@ struct LatestRun {
     finished: bool,
     ended_at: Option<String>,
     report: Option<String>,
+    again: bool,
+}
+
+impl LatestRun {
+    /// Whether it did not finish, and was this very work.
+    fn is_open_for(&self, work: &Work<'_>) -> bool {
+        !self.finished && self.fingerprint == work.fingerprint
+    }
 }
 
 fn latest_run(transaction: &Transaction<'_>, job: &JobId) -> rusqlite::Result<Option<LatestRun>> {
     let mut statement = transaction.prepare(
-        "SELECT run, fingerprint, finished, ended_at, report FROM jobs WHERE job = ?1 ORDER BY run DESC LIMIT 1",
+        "SELECT run, fingerprint, finished, ended_at, report, again FROM jobs WHERE job = ?1 ORDER BY run DESC LIMIT 1",
     )?;
     let read = |row: &rusqlite::Row<'_>| {
         Ok(LatestRun {
@@ -222,21 +227,74 @@ fn latest_run(transaction: &Transaction<'_>, job: &JobId) -> rusqlite::Result<Op
             finished: row.get(2)?,
             ended_at: row.get(3)?,
             report: row.get(4)?,
+            again: row.get(5)?,
         })
     };
     statement.query_row([job.as_str()], read).optional()
 }
 
-fn load_entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<LoadEntry> {
-    Ok(LoadEntry {
-        rows: row.get(1)?,
-        bytes: row.get(2)?,
-        digest: row.get::<_, i64>(3)?.cast_unsigned(),
-        state: LoadState::Sending,
-        transaction_id: row.get(5)?,
-        rows_loaded: row.get(6)?,
-        rows_unselected: row.get(7)?,
-    })
+/// Writes down a new run: the wanted number, or the next one that is free.
+fn begin_run(
+    transaction: &Transaction<'_>,
+    work: &Work<'_>,
+    latest: Option<&LatestRun>,
+    wanted: u32,
+    again: bool,
+    now: SystemTime,
+) -> rusqlite::Result<Result<Begun, Error>> {
+    let run = latest.map_or(wanted, |latest| wanted.max(latest.run + 1));
+    transaction.execute(
+        "INSERT INTO jobs (job, run, fingerprint, started_at, target, again) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![work.job.as_str(), run, work.fingerprint, rfc3339(now), work.target, again],
+    )?;
+    Ok(Ok(Begun::New { run }))
+}
+
+fn has_load(transaction: &Transaction<'_>, job: &JobId, run: u32, condition: &str) -> rusqlite::Result<bool> {
+    let query = format!("SELECT EXISTS (SELECT 1 FROM loads WHERE job = ?1 AND run = ?2 AND {condition})");
+    transaction.query_row(&query, params![job.as_str(), run], |row| row.get(0))
+}
+
+/// The first of the inputs of which the last job to load it left a part in the table, and that job.
+fn half_loaded(transaction: &Transaction<'_>, work: &Work<'_>) -> rusqlite::Result<Option<(String, String)>> {
+    let mut statement = transaction.prepare(
+        "SELECT jobs.job, jobs.finished FROM loads JOIN jobs USING (job, run)
+         WHERE loads.input = ?1 AND jobs.target = ?2 AND loads.state <> 'aborted' ORDER BY jobs.rowid DESC LIMIT 1",
+    )?;
+    for input in work.inputs {
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?));
+        if let Some((job, false)) = statement.query_row(params![input, work.target], read).optional()? {
+            return Ok(Some((input.clone(), job)));
+        }
+    }
+    Ok(None)
+}
+
+/// What is written down about a label: the word for its state, and the rest.
+fn load_entry(
+    transaction: &Transaction<'_>,
+    job: &JobId,
+    run: u32,
+    label: &Label,
+) -> rusqlite::Result<Option<(String, LoadEntry)>> {
+    let mut statement = transaction.prepare_cached(
+        "SELECT rows, bytes, digest, state, transaction_id, rows_loaded, rows_unselected, input
+         FROM loads WHERE job = ?1 AND run = ?2 AND label = ?3",
+    )?;
+    let read = |row: &rusqlite::Row<'_>| {
+        let entry = LoadEntry {
+            rows: row.get(0)?,
+            bytes: row.get(1)?,
+            digest: row.get::<_, i64>(2)?.cast_unsigned(),
+            state: LoadState::Sending,
+            transaction_id: row.get(4)?,
+            rows_loaded: row.get(5)?,
+            rows_unselected: row.get(6)?,
+            input: row.get(7)?,
+        };
+        Ok((row.get(3)?, entry))
+    };
+    statement.query_row(params![job.as_str(), run, label.as_str()], read).optional()
 }
 
 const STATES: [(LoadState, &str); 6] = [
@@ -297,24 +355,93 @@ mod tests {
             transaction_id: None,
             rows_loaded: 0,
             rows_unselected: 0,
+            input: "/a.csv".into(),
         }
+    }
+
+    fn settled(state: LoadState) -> Settled {
+        Settled { state, transaction_id: Some(7), rows_loaded: 2, rows_unselected: 1 }
+    }
+
+    fn begin(journal: &Journal, fingerprint: &str, again: bool) -> Result<Begun, Error> {
+        journal.begin(&work(&job(), fingerprint), again, NOW)
+    }
+
+    fn work<'a>(job: &'a JobId, fingerprint: &'a str) -> Work<'a> {
+        Work { job, fingerprint, target: "t", inputs: &[] }
     }
 
     #[test]
     fn a_finished_job_has_nothing_left_to_do_until_it_is_asked_for_again() {
         let folder = tempfile::tempdir().unwrap();
         let journal = Journal::open(folder.path()).unwrap();
-        assert!(matches!(journal.begin(&job(), "f", false, NOW), Ok(Begun::New { run: 0 })));
+        assert!(matches!(begin(&journal, "f", false), Ok(Begun::New { run: 0 })));
         journal.end(&job(), 0, &report(JobState::Finished), NOW).unwrap();
-        match journal.begin(&job(), "f", false, NOW).unwrap() {
+        match begin(&journal, "f", false).unwrap() {
             Begun::Finished { at, report } => {
                 assert_eq!((at.as_str(), report.rows_loaded), ("1970-01-01T00:00:00Z", 3));
             }
             other => panic!("{other:?}"),
         }
-        assert!(matches!(journal.begin(&job(), "f", true, NOW), Ok(Begun::New { run: 1 })));
+        assert!(matches!(begin(&journal, "f", true), Ok(Begun::New { run: 1 })));
+        journal.end(&job(), 1, &report(JobState::Finished), NOW).unwrap();
         let later = NOW + Duration::from_secs(1_000);
-        assert!(matches!(journal.begin(&job(), "f", true, later), Ok(Begun::New { run: 1_000 })));
+        assert!(matches!(journal.begin(&work(&job(), "f"), true, later), Ok(Begun::New { run: 1_000 })));
+    }
+
+    #[test]
+    fn an_unfinished_run_that_was_asked_for_again_goes_on_when_it_is_asked_for_once_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(folder.path()).unwrap();
+        begin(&journal, "f", false).unwrap();
+        assert!(matches!(begin(&journal, "f", true), Ok(Begun::New { run: 1 })), "the first was not asked for again");
+        journal.end(&job(), 1, &report(JobState::Interrupted), NOW).unwrap();
+        for again in [true, false] {
+            assert!(matches!(begin(&journal, "f", again), Ok(Begun::Resumed { run: 1 })));
+        }
+        // What disagreed never goes on; loading anew is the way out.
+        let label = "l-1".parse().unwrap();
+        journal.sending(&job(), 1, &label, &entry()).unwrap();
+        journal.settled(&job(), 1, &label, &settled(LoadState::Disagreed)).unwrap();
+        assert!(matches!(begin(&journal, "f", true), Ok(Begun::New { run: 2 })));
+    }
+
+    #[test]
+    fn processes_that_start_a_job_at_the_same_time_share_one_run() {
+        let folder = tempfile::tempdir().unwrap();
+        Journal::open(folder.path()).unwrap();
+        let start = std::sync::Barrier::new(8);
+        let runs: Vec<u32> = std::thread::scope(|scope| {
+            let one = || {
+                let journal = Journal::open(folder.path()).unwrap();
+                start.wait();
+                match begin(&journal, "f", false).unwrap() {
+                    Begun::New { run } | Begun::Resumed { run } => run,
+                    Begun::Finished { .. } => panic!("nobody finished it"),
+                }
+            };
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(one)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(runs, [0; 8], "LABEL-1");
+    }
+
+    #[test]
+    fn what_one_process_settled_stays_settled_for_the_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, two) = (Journal::open(folder.path()).unwrap(), Journal::open(folder.path()).unwrap());
+        let label: Label = "l-1".parse().unwrap();
+        begin(&one, "f", false).unwrap();
+        begin(&two, "f", false).unwrap();
+        assert_eq!(one.sending(&job(), 0, &label, &entry()).unwrap(), None);
+        assert_eq!(two.sending(&job(), 0, &label, &entry()).unwrap(), Some(entry()));
+        one.settled(&job(), 0, &label, &settled(LoadState::Visible)).unwrap();
+        two.settled(&job(), 0, &label, &settled(LoadState::Aborted)).unwrap();
+        let known = two.sending(&job(), 0, &label, &entry()).unwrap().unwrap();
+        assert_eq!((known.state, known.transaction_id), (LoadState::Visible, Some(7)));
+        one.end(&job(), 0, &report(JobState::Finished), NOW).unwrap();
+        two.end(&job(), 0, &report(JobState::Failed), NOW).unwrap();
+        assert!(matches!(begin(&one, "f", false), Ok(Begun::Finished { .. })));
     }
 
     #[test]
@@ -322,27 +449,34 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let label: Label = "l-1".parse().unwrap();
         let journal = Journal::open(folder.path()).unwrap();
-        journal.begin(&job(), "f", false, NOW).unwrap();
+        begin(&journal, "f", false).unwrap();
         journal.sending(&job(), 0, &label, &entry()).unwrap();
-        let settled =
-            Settled { state: LoadState::Visible, transaction_id: Some(7), rows_loaded: 2, rows_unselected: 1 };
-        journal.settled(&job(), 0, &label, &settled).unwrap();
+        journal.settled(&job(), 0, &label, &settled(LoadState::Visible)).unwrap();
         journal.end(&job(), 0, &report(JobState::Interrupted), NOW).unwrap();
         drop(journal);
 
         let journal = Journal::open(folder.path()).unwrap();
-        match journal.begin(&job(), "f", false, NOW).unwrap() {
-            Begun::Resumed { run: 0, loads } => {
-                let expected = LoadEntry {
-                    state: LoadState::Visible,
-                    transaction_id: Some(7),
-                    rows_loaded: 2,
-                    rows_unselected: 1,
-                    ..entry()
-                };
-                assert_eq!(loads["l-1"], expected);
-            }
-            other => panic!("{other:?}"),
+        assert!(matches!(begin(&journal, "f", false), Ok(Begun::Resumed { run: 0 })));
+        let expected = LoadEntry {
+            state: LoadState::Visible,
+            transaction_id: Some(7),
+            rows_loaded: 2,
+            rows_unselected: 1,
+            ..entry()
+        };
+        assert_eq!(journal.sending(&job(), 0, &label, &entry()).unwrap(), Some(expected));
+    }
+
+    #[test]
+    fn a_label_that_stood_for_other_rows_is_not_taken_for_these() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(folder.path()).unwrap();
+        let label: Label = "l-1".parse().unwrap();
+        begin(&journal, "f", false).unwrap();
+        journal.sending(&job(), 0, &label, &entry()).unwrap();
+        let other = LoadEntry { digest: 1, ..entry() };
+        for _ in 0..2 {
+            assert_eq!(journal.sending(&job(), 0, &label, &other).unwrap(), Some(entry()));
         }
     }
 
@@ -350,20 +484,48 @@ mod tests {
     fn an_unfinished_job_of_that_name_with_other_work_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let journal = Journal::open(folder.path()).unwrap();
-        journal.begin(&job(), "f", false, NOW).unwrap();
+        begin(&journal, "f", false).unwrap();
         journal.sending(&job(), 0, &"l-1".parse().unwrap(), &entry()).unwrap();
-        let other = journal.begin(&job(), "g", false, NOW);
+        let other = begin(&journal, "g", false);
         assert!(matches!(other, Err(Error::OtherWork { finished: None, .. })), "{other:?}");
-        assert!(matches!(journal.begin(&job(), "g", true, NOW), Ok(Begun::New { run: 1 })));
+        assert!(matches!(begin(&journal, "g", true), Ok(Begun::New { run: 1 })));
+    }
+
+    #[test]
+    fn an_input_of_which_other_work_left_a_part_in_the_table_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(folder.path()).unwrap();
+        let (first, second, third): (JobId, JobId, JobId) =
+            ("a-1".parse().unwrap(), "a-2".parse().unwrap(), "a-3".parse().unwrap());
+        let inputs = ["/a.csv".to_owned()];
+        let work = |job, fingerprint| Work { job, fingerprint, target: "t", inputs: &inputs };
+        journal.begin(&work(&first, "f"), false, NOW).unwrap();
+        journal.sending(&first, 0, &"l-1".parse().unwrap(), &entry()).unwrap();
+        match journal.begin(&work(&second, "g"), false, NOW) {
+            Err(Error::HalfLoaded { input, job }) => assert_eq!((input.as_str(), job.as_str()), ("/a.csv", "a-1")),
+            other => panic!("{other:?}"),
+        }
+        // Other tables, other inputs, the job itself, and whoever says so, are let through.
+        for other in [Work { target: "u", ..work(&second, "g") }, Work { inputs: &[], ..work(&third, "g") }] {
+            assert!(matches!(journal.begin(&other, false, NOW), Ok(Begun::New { .. })));
+        }
+        assert!(matches!(journal.begin(&work(&first, "f"), false, NOW), Ok(Begun::Resumed { .. })));
+        let fourth = "a-4".parse().unwrap();
+        let Ok(Begun::New { run }) = journal.begin(&work(&fourth, "g"), true, NOW) else { panic!("it was asked for") };
+        // Once it has been loaded anew and whole, what was left before is history.
+        journal.sending(&fourth, run, &"l-2".parse().unwrap(), &entry()).unwrap();
+        journal.end(&fourth, run, &report(JobState::Finished), NOW).unwrap();
+        let fifth = "a-5".parse().unwrap();
+        assert!(matches!(journal.begin(&work(&fifth, "h"), false, NOW), Ok(Begun::New { .. })));
     }
 
     #[test]
     fn a_finished_job_of_that_name_with_other_work_is_not_taken_for_it() {
         let folder = tempfile::tempdir().unwrap();
         let journal = Journal::open(folder.path()).unwrap();
-        journal.begin(&job(), "f", false, NOW).unwrap();
+        begin(&journal, "f", false).unwrap();
         journal.end(&job(), 0, &report(JobState::Finished), NOW).unwrap();
-        let other = journal.begin(&job(), "g", false, NOW);
+        let other = begin(&journal, "g", false);
         assert!(matches!(other, Err(Error::OtherWork { finished: Some(_), .. })), "{other:?}");
     }
 
@@ -371,9 +533,9 @@ mod tests {
     fn a_try_of_which_nothing_arrived_may_be_corrected() {
         let folder = tempfile::tempdir().unwrap();
         let journal = Journal::open(folder.path()).unwrap();
-        journal.begin(&job(), "f", false, NOW).unwrap();
-        assert!(matches!(journal.begin(&job(), "g", false, NOW), Ok(Begun::New { run: 1 })));
-        assert!(matches!(journal.begin(&job(), "g", false, NOW), Ok(Begun::Resumed { run: 1, .. })));
+        begin(&journal, "f", false).unwrap();
+        assert!(matches!(begin(&journal, "g", false), Ok(Begun::New { run: 1 })));
+        assert!(matches!(begin(&journal, "g", false), Ok(Begun::Resumed { run: 1 })));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! [`Error`]: what keeps a job from finishing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::dispatcher;
 use crate::failure::{Code, Failure};
@@ -51,6 +51,8 @@ pub enum Error {
         first: Option<Box<FirstReject>>,
         /// Where they all are.
         folder: PathBuf,
+        /// Whether rows before them were handed on, and may be in the table.
+        begun: bool,
     },
     /// A column cannot travel in the wire format that was asked for.
     #[error("the rows cannot travel as asked: {what}")]
@@ -127,14 +129,21 @@ impl Failure for Error {
             Self::Delivery(error) => error.hint(),
             Self::Journal(error) => error.hint(),
             Self::Memory(error) => Some(memory_hint(error)),
-            Self::RejectLimit { folder, .. } => Some(format!(
-                "see every rejected row and its reason in {}; correct the source, or allow some with --max-rejects",
-                folder.display()
-            )),
+            Self::RejectLimit { folder, begun, .. } => Some(reject_hint(folder, *begun)),
             Self::Wire { .. } => Some("leave out --wire csv: JSON carries every type".to_owned()),
             Self::Broken => Some("run the same command again; please report this as a bug".to_owned()),
         }
     }
+}
+
+fn reject_hint(folder: &Path, begun: bool) -> String {
+    let way_out = if begun {
+        // A corrected source is other work, with other labels: it would load the rows before the reject once more.
+        "rows before it are loaded already: go on with --max-rejects, and then import the rejects file, corrected"
+    } else {
+        "correct the source, or allow some with --max-rejects"
+    };
+    format!("see every rejected row and its reason in {}; {way_out}", folder.display())
 }
 
 fn memory_hint(error: &planner::TooSmall) -> String {

@@ -5,6 +5,7 @@
 
 use std::fmt::Write;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde_json::json;
@@ -31,6 +32,8 @@ pub(super) struct Identity {
     pub(super) fingerprint: String,
     /// Whether an input can be read only once, so that its content is not part of the fingerprint.
     pub(super) stream: bool,
+    /// The inputs' paths: absolute, so that they mean the same from every folder.
+    pub(super) paths: Arc<[String]>,
     named: bool,
 }
 
@@ -62,7 +65,14 @@ impl Identity {
             Some(name) => name.clone(),
             None => derived_name(address, &fingerprint),
         };
-        Ok(Self { job, fingerprint, stream, named: spec.name.is_some() })
+        let paths = inputs.iter().map(|input| absolute(&input.path)).collect();
+        Ok(Self { job, fingerprint, stream, paths, named: spec.name.is_some() })
+    }
+
+    /// The paths of inputs that other work may have left half loaded. A stream's path says nothing about its content, and
+    /// a given name says that this is other work.
+    pub(super) fn guarded(&self) -> &[String] {
+        if self.named || self.stream { &[] } else { &self.paths }
     }
 
     /// The label of one load: the same for the same rows, in every attempt and on every machine.
@@ -175,6 +185,7 @@ mod tests {
             job: "x".repeat(80).parse().unwrap(),
             fingerprint: "f".repeat(FINGERPRINT_DIGITS),
             stream: false,
+            paths: Arc::default(),
             named: true,
         };
         identity.label(u32::MAX, 99_999, u32::MAX, true, u64::MAX);

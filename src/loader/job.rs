@@ -1,6 +1,5 @@
 //! One job, from its spec to its account.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -19,7 +18,7 @@ use crate::clock::rfc3339;
 use crate::dispatcher::{self, Delivered, Dispatcher, Outcome, Policy};
 use crate::failure::{Code, Failure as _};
 use crate::governor::{Budget, Pace};
-use crate::journal::{Begun, Journal, LoadEntry};
+use crate::journal::{Begun, Journal, Work};
 use crate::model::report::ErrorReport;
 use crate::model::{Batch, Codec, InputReport, JobState, LoadReport, LoadState, Reject, Report, WireFormat};
 use crate::pipeline::{self, Context, Failure};
@@ -56,7 +55,6 @@ struct Started {
     identity: Identity,
     journal: Option<Arc<Journal>>,
     run: u32,
-    known: HashMap<String, LoadEntry>,
 }
 
 impl<'a> Account<'a> {
@@ -84,20 +82,24 @@ impl<'a> Account<'a> {
     /// Asks the journal whether there is anything to do.
     fn begin(&mut self, spec: &JobSpec, identity: Identity, now: SystemTime) -> Result<Option<Started>, Error> {
         if spec.dry_run {
-            return Ok(Some(Started { identity, journal: None, run: 0, known: HashMap::new() }));
+            return Ok(Some(Started { identity, journal: None, run: 0 }));
         }
         let journal = Arc::new(task::block_in_place(|| Journal::open(&spec.state_folder))?);
-        let begun = task::block_in_place(|| journal.begin(&identity.job, &identity.fingerprint, spec.again, now))?;
-        let (run, known) = match begun {
-            Begun::New { run } => (run, HashMap::new()),
-            Begun::Resumed { run, loads } => (run, loads),
+        let work = Work {
+            job: &identity.job,
+            fingerprint: &identity.fingerprint,
+            target: &self.report.target,
+            inputs: identity.guarded(),
+        };
+        let run = match task::block_in_place(|| journal.begin(&work, spec.again, now))? {
+            Begun::New { run } | Begun::Resumed { run } => run,
             Begun::Finished { at, report } => {
                 self.report = Report { state: JobState::AlreadyLoaded, ..*report };
                 self.already = Some(at);
                 return Ok(None);
             }
         };
-        Ok(Some(Started { identity, journal: Some(journal), run, known }))
+        Ok(Some(Started { identity, journal: Some(journal), run }))
     }
 
     async fn load(
@@ -153,13 +155,13 @@ impl<'a> Account<'a> {
             exit,
             identity: started.identity.clone(),
             run: started.run,
-            known: started.known.clone(),
             limit: spec.rejects_max,
             writer: Some(RejectsWriter::new(&spec.rejects_folder, &started.identity.job)),
             folder,
             progress: self.loader.progress(),
             input: InputContext::default(),
             first: None,
+            begun: false,
             failure: None,
         };
         let context =
@@ -179,6 +181,7 @@ impl<'a> Account<'a> {
         Dispatcher {
             job: started.identity.job.clone(),
             run: started.run,
+            inputs: Arc::clone(&started.identity.paths),
             target: Arc::clone(&self.loader.target),
             journal: Arc::clone(journal),
             pace: Pace::new(spec.rate_max.map(|rate| rate.0), spec.requests_max),
@@ -208,12 +211,7 @@ impl<'a> Account<'a> {
             failure = read.failure;
         }
         self.account_for(outcome.delivered);
-        // The reading's own failure comes first: a halt is what it asked of the dispatcher.
-        match (failure, outcome.failure) {
-            (Some(failure), _) => Err(failure),
-            (None, Some(failure)) => Err(failure.into()),
-            (None, None) => Ok(()),
-        }
+        first_to_tell(failure, outcome.failure.map(Error::from)).map_or(Ok(()), Err)
     }
 
     fn account_for(&mut self, mut delivered: Vec<Delivered>) {
@@ -276,6 +274,16 @@ impl<'a> Account<'a> {
             self.conclude(Some(error));
         }
         Ended { report: self.report, error: result.err(), already: self.already, notices: self.notices }
+    }
+}
+
+/// Which of two failures a person has to hear of. The reading's own comes first, since a halt is what it asked of the
+/// dispatcher; but no rejected row may hide rows of which nobody knows whether they are in the table.
+fn first_to_tell(reading: Option<Error>, sending: Option<Error>) -> Option<Error> {
+    let open = |error: &Error| matches!(error.code(), Code::InDoubt | Code::CountsDisagree);
+    match (reading, sending) {
+        (_, Some(sending)) if open(&sending) => Some(sending),
+        (reading, sending) => reading.or(sending),
     }
 }
 

@@ -1,6 +1,5 @@
 //! [`JobSink`]: what a pipeline's chunks and rejects become.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,7 +9,6 @@ use super::error::{Error, FirstReject};
 use super::identity::Identity;
 use super::spec::RejectLimit;
 use crate::dispatcher::Delivery;
-use crate::journal::LoadEntry;
 use crate::model::Reject;
 use crate::pipeline::{Cut, Sink, Stopped};
 use crate::reader::reject::RejectsWriter;
@@ -30,7 +28,6 @@ pub(super) struct JobSink {
     pub(super) exit: Exit,
     pub(super) identity: Identity,
     pub(super) run: u32,
-    pub(super) known: HashMap<String, LoadEntry>,
     pub(super) limit: RejectLimit,
     /// None once it is finished.
     pub(super) writer: Option<RejectsWriter>,
@@ -38,6 +35,8 @@ pub(super) struct JobSink {
     pub(super) progress: Arc<Progress>,
     pub(super) input: InputContext,
     pub(super) first: Option<Box<FirstReject>>,
+    /// Whether a chunk was handed on.
+    pub(super) begun: bool,
     /// Why it said stop, where the reason is its own.
     pub(super) failure: Option<Error>,
 }
@@ -73,7 +72,8 @@ impl JobSink {
             RejectLimit::Percent(percent) => format!("{percent} %"),
         };
         let folder = self.folder.clone();
-        self.failure = Some(Error::RejectLimit { rejected, read, limit, first: self.first.take(), folder });
+        let (first, begun) = (self.first.take(), self.begun);
+        self.failure = Some(Error::RejectLimit { rejected, read, limit, first, folder, begun });
         Err(Stopped)
     }
 }
@@ -91,9 +91,9 @@ impl Sink for JobSink {
             }
             Exit::Queue(queue) => {
                 let label = self.identity.label(self.run, chunk.input, sequence, side, chunk.digest);
-                let known = self.known.get(label.as_str()).cloned();
                 let settings = Arc::clone(&self.input.settings);
-                queue.blocking_send(Delivery { label, chunk, settings, known, permit }).map_err(|_| Stopped)
+                self.begun = true;
+                queue.blocking_send(Delivery { label, chunk, settings, permit }).map_err(|_| Stopped)
             }
         }
     }
