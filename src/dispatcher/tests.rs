@@ -300,7 +300,7 @@ async fn a_label_that_stood_for_other_rows_is_refused() {
 
 #[tokio::test]
 async fn attempts_that_the_server_rolled_back_fail_in_the_end_and_leave_no_doubt() {
-    let world = World::new(&vec![Step::Lose; 100], &[LabelState::Aborted]);
+    let world = World::new(&[Step::Lose; 100], &[LabelState::Aborted]);
     let outcome = world.deliver_one().await;
     assert!(matches!(outcome.failure, Some(Error::Failed { attempts: 8, .. })), "{outcome:?}");
     assert_eq!(world.journalled(), LoadState::Aborted);
@@ -308,7 +308,7 @@ async fn attempts_that_the_server_rolled_back_fail_in_the_end_and_leave_no_doubt
 
 #[tokio::test]
 async fn a_server_that_loses_answers_is_left_alone_for_longer_and_longer() {
-    let world = World::new(&vec![Step::Lose; 100], &[LabelState::Unknown]);
+    let world = World::new(&[Step::Lose; 100], &[LabelState::Unknown]);
     world.deliver_one().await;
     // Seven waits, spread over 0.5, 1, 2, 4, 8, 16 and 30 s: that all of them are next to nothing does not happen.
     assert!(world.clock.passed() > Duration::from_millis(100), "{:?}", world.clock.passed());

@@ -66,10 +66,10 @@ impl Journal {
         let latest = latest_run(transaction, work.job)?;
         if again {
             // The same command after an interruption goes on with what it had begun, as it does without `--again`.
-            if let Some(latest) = latest.as_ref().filter(|latest| latest.again && latest.is_open_for(work)) {
-                if !has_load(transaction, work.job, latest.run, "state = 'disagreed'")? {
-                    return Ok(Ok(Begun::Resumed { run: latest.run }));
-                }
+            if let Some(latest) = latest.as_ref().filter(|latest| latest.again && latest.is_open_for(work))
+                && !has_load(transaction, work.job, latest.run, "state = 'disagreed'")?
+            {
+                return Ok(Ok(Begun::Resumed { run: latest.run }));
             }
             // A run that is asked for gets the time as its number: it must have labels that no earlier run had, also
             // where the journal that knew of those is gone.

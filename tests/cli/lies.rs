@@ -57,7 +57,7 @@ fn liar(backend: &str, lies: Vec<Lie>) -> Liar {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let attempts = Arc::new(AtomicUsize::new(0));
-    let (hold, held) = mpsc::channel();
+    let (holding, held) = mpsc::channel();
     let (release, released) = mpsc::sync_channel(1);
     let released = Arc::new(Mutex::new(released));
     let (counted, backend) = (Arc::clone(&attempts), backend.to_owned());
@@ -65,9 +65,9 @@ fn liar(backend: &str, lies: Vec<Lie>) -> Liar {
         for client in listener.incoming().map_while(Result::ok) {
             let number = counted.fetch_add(1, Ordering::SeqCst);
             let lie = lies.get(number).cloned().unwrap_or(Lie::None);
-            let (backend, hold, released) = (backend.clone(), hold.clone(), Arc::clone(&released));
+            let (backend, hold, released) = (backend.clone(), holding.clone(), Arc::clone(&released));
             // What breaks an exchange is the other side's business; the test looks at what came of it.
-            thread::spawn(move || drop(exchange(client, &backend, &lie, &hold, &released)));
+            thread::spawn(move || drop(exchange(client, &backend, &lie, &holding, &released)));
         }
     });
     Liar { address, attempts, held, release }
