@@ -95,12 +95,19 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// Gives back all but `bytes`: a chunk reserves for the worst case and knows its size when it is closed.
-    pub fn shrink_to(&mut self, bytes: u64) {
-        if bytes < self.bytes {
+    /// Makes it `bytes` large: a chunk reserves before its first row and knows its size when it is closed.
+    ///
+    /// Growing waits for nobody, since a closed chunk has nowhere to go back to. What is taken over the limit is missing
+    /// to the next taker: the budget is passed by the one row that did not fit, however many chunks are under way.
+    pub fn resize(&mut self, bytes: u64) {
+        if bytes > self.bytes {
+            let mut state = self.shared.lock();
+            state.used += bytes - self.bytes;
+            state.used_max = state.used_max.max(state.used);
+        } else {
             self.shared.give_back(self.bytes - bytes);
-            self.bytes = bytes;
         }
+        self.bytes = bytes;
     }
 }
 
@@ -120,12 +127,25 @@ mod tests {
     fn permits_give_themselves_back() {
         let budget = Budget::new(10);
         let mut first = budget.take(6).unwrap();
-        first.shrink_to(2);
+        first.resize(2);
         let second = budget.take(8).unwrap();
         drop(second);
         drop(first);
         assert!(budget.take(10).is_ok());
         assert_eq!(budget.used_max(), 10);
+    }
+
+    #[test]
+    fn what_is_taken_over_the_limit_is_missing_to_the_next_taker() {
+        let budget = Budget::new(10);
+        let mut wide = budget.take(4).unwrap();
+        wide.resize(25);
+        let waiting = budget.clone();
+        let waiter = thread::spawn(move || waiting.take(1).map(drop));
+        assert_eq!(budget.used_max(), 25);
+        drop(wide);
+        assert_eq!(waiter.join().unwrap(), Ok(()));
+        assert!(budget.take(10).is_ok(), "all of it came back");
     }
 
     #[test]

@@ -56,12 +56,12 @@ impl Chunker {
         self.to = to;
     }
 
-    /// Closes it; the permit keeps room for its body alone.
+    /// Closes it; the permit then stands for its body, also where its last row was wider than the room.
     pub(super) fn finish(self, input: usize) -> (Chunk, Permit) {
         let body = self.compressor.finish().expect("memory takes every byte").finish();
         let body_bytes = body.iter().map(|piece| piece.len() as u64).sum();
         let mut permit = self.permit;
-        permit.shrink_to(body_bytes);
+        permit.resize(body_bytes);
         let chunk = Chunk {
             body,
             body_bytes,
@@ -129,6 +129,16 @@ mod tests {
         assert_eq!(chunk.body.concat(), [&text[..], b"y\n"].concat());
         assert_eq!((chunk.rows, chunk.from.line, chunk.to.line, chunk.input), (3, 5, 7, 3));
         assert!(budget.take((10 << 20) - chunk.body_bytes).is_ok());
+    }
+
+    #[test]
+    fn a_row_wider_than_a_load_is_counted_in_full() {
+        let budget = Budget::new(100);
+        let mut chunker = Chunker::new(WireFormat::Csv, Codec::None, budget.take(10).unwrap());
+        let place = Origin { line: 1, byte: 0 };
+        chunker.append(&[b'x'; 95], 1, place, place);
+        let (_chunk, _permit) = chunker.finish(0);
+        assert_eq!(budget.used_max(), 95, "MEM-1");
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl Sink for Collected {
             return Err(Stopped);
         }
         // As if the load was settled at once.
-        cut.permit.shrink_to(0);
+        cut.permit.resize(0);
         self.cuts.push(cut);
         Ok(())
     }
