@@ -115,7 +115,7 @@ impl<'a> Account<'a> {
             prepared = prepare::prepare(target.as_ref(), spec, inputs) => prepared?,
             () = dispatcher::cancelled(&mut cancel) => return Err(dispatcher::Error::Cancelled.into()),
         };
-        self.notices.extend(inputs.iter().map(|input| input.description.clone()));
+        self.notices.extend(descriptions(&inputs));
         self.notices.extend(notices);
 
         self.report.inputs = inputs.iter().map(report_of).collect();
@@ -402,6 +402,23 @@ fn rejects_ending(format: Format) -> &'static str {
         Format::Tsv => "tsv",
         Format::NdJson | Format::JsonArray | Format::Parquet | Format::ArrowFile | Format::ArrowStream => "ndjson",
     }
+}
+
+/// What was found, once for all inputs that are alike: a folder may hold thousands.
+fn descriptions(inputs: &[Prepared]) -> Vec<String> {
+    let mut groups: Vec<(&Prepared, usize)> = Vec::new();
+    for input in inputs {
+        match groups.iter_mut().find(|(first, _)| first.description == input.description) {
+            Some((_, more)) => *more += 1,
+            None => groups.push((input, 0)),
+        }
+    }
+    let line = |(first, more): (&Prepared, usize)| {
+        let path = first.input.path.display();
+        let others = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("{path}{others}: {}", first.description)
+    };
+    groups.into_iter().map(line).collect()
 }
 
 fn report_of(input: &Prepared) -> InputReport {

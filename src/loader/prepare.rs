@@ -1,7 +1,6 @@
 //! Everything that can be found out before the first byte is sent: the inputs, the table, and how they match.
 
 use std::collections::HashSet;
-use std::path::Path;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
@@ -110,7 +109,7 @@ fn match_input(input: Input, probed: Probed, table: &Table, spec: &JobSpec) -> R
     let prepared = Prepared {
         known: mapping.known.clone(),
         settings: Arc::new(settings(spec, &mapping, &columns)),
-        description: describe(&input.path, &probed),
+        description: probed.describe(),
         probed: input.bytes.is_none().then_some(probed),
         input,
         projected: mapping.projected,
@@ -150,10 +149,6 @@ pub(super) fn wire_columns(projected: &[Projected], format: WireFormat) -> Vec<C
         Column { name: request::wire_name(&binding(column), format), ..column.clone() }
     };
     projected.iter().map(rename).collect()
-}
-
-fn describe(path: &Path, probed: &Probed) -> String {
-    format!("{}: {}", path.display(), probed.describe())
 }
 
 fn push_new(notices: &mut Vec<String>, notice: String) {

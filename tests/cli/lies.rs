@@ -57,7 +57,7 @@ fn liar(backend: &str, lies: Vec<Lie>) -> Liar {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let attempts = Arc::new(AtomicUsize::new(0));
-    let (holding, held) = mpsc::channel();
+    let (tell, held) = mpsc::channel();
     let (release, released) = mpsc::sync_channel(1);
     let released = Arc::new(Mutex::new(released));
     let (counted, backend) = (Arc::clone(&attempts), backend.to_owned());
@@ -65,9 +65,9 @@ fn liar(backend: &str, lies: Vec<Lie>) -> Liar {
         for client in listener.incoming().map_while(Result::ok) {
             let number = counted.fetch_add(1, Ordering::SeqCst);
             let lie = lies.get(number).cloned().unwrap_or(Lie::None);
-            let (backend, hold, released) = (backend.clone(), holding.clone(), Arc::clone(&released));
+            let (backend, tell, released) = (backend.clone(), tell.clone(), Arc::clone(&released));
             // What breaks an exchange is the other side's business; the test looks at what came of it.
-            thread::spawn(move || drop(exchange(client, &backend, &lie, &holding, &released)));
+            thread::spawn(move || drop(exchange(client, &backend, &lie, &tell, &released)));
         }
     });
     Liar { address, attempts, held, release }
@@ -78,7 +78,7 @@ fn exchange(
     client: TcpStream,
     backend: &str,
     lie: &Lie,
-    hold: &mpsc::Sender<()>,
+    tell: &mpsc::Sender<()>,
     released: &Mutex<mpsc::Receiver<()>>,
 ) -> std::io::Result<()> {
     let mut to_client = client.try_clone()?;
@@ -123,12 +123,12 @@ fn exchange(
             to_client.shutdown(Shutdown::Both)
         }
         Lie::LateAndTwice => {
-            hold.send(()).unwrap();
+            tell.send(()).unwrap();
             released.lock().unwrap().recv().unwrap();
             to_client.write_all(&[answer.as_bytes(), &body, answer.as_bytes(), &body].concat())
         }
         Lie::Silence => {
-            hold.send(()).unwrap();
+            tell.send(()).unwrap();
             from_client.read_to_end(&mut Vec::new()).map(drop)
         }
         Lie::BeforeBody | Lie::Refuse(_) => unreachable!("answered above"),
@@ -472,4 +472,15 @@ fn the_rows_before_a_reject_are_completed_by_allowing_it_and_by_its_correction()
     place.world.import(&[&rejects.display().to_string(), "--to", &target]).loaded();
     let row = place.world.rows("demo", "select count(*) c, count(distinct id) d from part").remove(0);
     assert_eq!(row, json!({ "c": 20_001, "d": 20_001 }), "ROWS-1");
+}
+
+#[test]
+fn many_small_files_are_described_in_a_line() {
+    let place = Place::new();
+    for id in 0..200 {
+        place.world.file(&format!("many/{id}.csv"), format!("id,n\n{id},1\n"));
+    }
+    let ran = place.world.import(&["many", "--to", "sandbox:demo/many"]);
+    assert_eq!(ran.loaded()["rows_loaded"], json!(200));
+    assert!(ran.stderr.contains("many/0.csv and 199 more: CSV") && ran.stderr.lines().count() < 5, "{}", ran.stderr);
 }
