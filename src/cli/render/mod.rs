@@ -4,6 +4,7 @@ pub(super) mod progress;
 mod report;
 mod rows;
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
@@ -24,9 +25,20 @@ pub(super) fn result(text: &str) {
 
 /// Writes a line to stderr, above the progress bar where there is one.
 pub(super) fn line(text: &str) {
+    let text = without_control(text);
     progress::aside(|| {
         let _ = writeln!(io::stderr().lock(), "{text}");
     });
+}
+
+/// Spells out control characters: names and values come from files and servers, and a terminal obeys what it is sent.
+fn without_control(text: &str) -> Cow<'_, str> {
+    let obeyed = |c: char| c.is_control() && c != '\n';
+    if !text.contains(obeyed) {
+        return Cow::Borrowed(text);
+    }
+    let spelled = text.chars().map(|c| if obeyed(c) { c.escape_default().to_string() } else { c.to_string() });
+    Cow::Owned(spelled.collect())
 }
 
 /// Tells something that a person should know.
@@ -73,6 +85,11 @@ fn grouped(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_from_a_file_gives_the_terminal_no_orders() {
+        assert_eq!(without_control("a \u{1b}[2Jb\r\n  hint: ä"), "a \\u{1b}[2Jb\\r\n  hint: ä");
+    }
 
     #[test]
     fn thousands_are_grouped() {
