@@ -207,7 +207,13 @@ impl Run {
             if self.dispatcher.clock.instant() >= deadline {
                 return Err(self.in_doubt(why, cause.take()));
             }
-            self.pause(self.dispatcher.policy.backoff(ask)).await?;
+            let wait = self.dispatcher.policy.backoff(ask);
+            if ask > 1 {
+                // Somebody may be watching: a label that stays open for minutes must not look like a hang.
+                let seconds = wait.as_secs_f64();
+                tracing::warn!("label {} is not settled: {why}; asking again in {seconds:.1} s", self.delivery.label);
+            }
+            self.pause(wait).await?;
         }
         unreachable!("the deadline ends the loop")
     }
