@@ -79,8 +79,9 @@ pub const BATCH_ROWS_MAX: usize = 8192;
 /// The size of text at which a batch closes before it is full.
 pub const BATCH_BYTES_TARGET: usize = 4 << 20;
 
-/// The longest record of a text input, in bytes: 64 MiB. A quote that is never closed would otherwise swallow the file.
-pub const RECORD_BYTES_MAX: usize = 64 << 20;
+/// The longest record of a text input, in bytes: 16 MiB. Several may be in memory at once, as records and
+/// as rejects, and a quote that is never closed would otherwise swallow the file.
+pub const RECORD_BYTES_MAX: usize = 16 << 20;
 
 /// Reads one input.
 pub trait Reader: Send {

@@ -81,7 +81,7 @@ fn a_record_without_end_is_refused_with_its_place() {
     let world = World::new();
     let path = world.file("long.csv", ["id,name\n1,a\n2,", &"x".repeat(70 << 20)].concat());
     let ran = world.import(&[&path, "--to", TARGET, "--memory", "256MiB", "--load-size", "8MiB"]);
-    ran.fails_with(1, "L1009", &["long.csv (line 3, byte 12)", "64 MiB"]);
+    ran.fails_with(1, "L1009", &["long.csv (line 3, byte 12)", "16 MiB"]);
     let peak = ran.report()["peak_memory_bytes"].as_u64().unwrap();
     assert!(peak < 256 << 20, "{peak}");
 }
