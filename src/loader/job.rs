@@ -1,7 +1,7 @@
 //! One job, from its spec to its account.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::runtime::Handle;
@@ -11,6 +11,7 @@ use tokio::task;
 use super::error::Error;
 use super::identity::Identity;
 use super::prepare::{self, Preparation, Prepared};
+use super::reading::{self, Read, Reading};
 use super::sink::{Exit, InputContext, JobSink};
 use super::spec::JobSpec;
 use super::{Ended, Loader};
@@ -20,11 +21,10 @@ use crate::failure::{Code, Failure as _};
 use crate::governor::{Budget, Pace};
 use crate::journal::{Begun, Journal, Work};
 use crate::model::report::ErrorReport;
-use crate::model::{Batch, Codec, InputReport, JobState, LoadReport, LoadState, Reject, Report, WireFormat};
-use crate::pipeline::{self, Context, Failure};
+use crate::model::{JobState, LoadReport, LoadState, Report, invariant};
+use crate::pipeline::Context;
 use crate::planner::{self, Limits};
 use crate::reader::reject::RejectsWriter;
-use crate::reader::{self, Format, Reader};
 use crate::source::{self, Input};
 use crate::telemetry::{Progress, Stage, memory};
 
@@ -115,10 +115,10 @@ impl<'a> Account<'a> {
             prepared = prepare::prepare(target.as_ref(), spec, inputs) => prepared?,
             () = dispatcher::cancelled(&mut cancel) => return Err(dispatcher::Error::Cancelled.into()),
         };
-        self.notices.extend(descriptions(&inputs));
+        self.notices.extend(prepare::descriptions(&inputs));
         self.notices.extend(notices);
 
-        self.report.inputs = inputs.iter().map(report_of).collect();
+        self.report.inputs = inputs.iter().map(reading::report_of).collect();
 
         let (sender, receiver) = mpsc::channel(QUEUE_CHUNKS);
         let (halt, halted) = watch::channel(false);
@@ -214,6 +214,13 @@ impl<'a> Account<'a> {
         first_to_tell(failure, outcome.failure.map(Error::from)).map_or(Ok(()), Err)
     }
 
+    /// ROWS-1: a job that is about to call itself finished has an account that adds up.
+    fn check(&self) {
+        let progress = &self.loader.progress;
+        let (read, rejected) = (Progress::read(&progress.rows_read), Progress::read(&progress.rows_rejected));
+        assert_eq!(read, self.report.rows_loaded + self.report.rows_unselected + rejected, "{}", invariant::ROWS_1);
+    }
+
     fn account_for(&mut self, mut delivered: Vec<Delivered>) {
         delivered.sort_by_key(|load| (load.input, load.from.byte, load.label.clone()));
         for load in delivered {
@@ -240,6 +247,9 @@ impl<'a> Account<'a> {
     fn finish_journal(&mut self, started: &Started, result: Result<(), Error>) -> Result<(), Error> {
         self.conclude(result.as_ref().err());
         if let Some(journal) = &started.journal {
+            if result.is_ok() {
+                self.check();
+            }
             let now = self.loader.clock.now();
             let ended = task::block_in_place(|| journal.end(&started.identity.job, started.run, &self.report, now));
             // A first failure is the one to tell; the journal's own only when there is no other.
@@ -308,139 +318,4 @@ fn state_of(error: &Error) -> JobState {
 
 fn chain(error: &dyn std::error::Error) -> String {
     std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
-/// The reading half of a job: every input in turn, on a thread of its own.
-struct Reading {
-    spec: JobSpec,
-    codec: Codec,
-    inputs: Vec<Prepared>,
-    sink: JobSink,
-    context: Context,
-    runtime: Handle,
-    reports: Vec<InputReport>,
-}
-
-/// How reading ended.
-struct Read {
-    ended: Instant,
-    reports: Vec<InputReport>,
-    rejects: Option<String>,
-    failure: Option<Error>,
-}
-
-impl Reading {
-    /// Reads all inputs. The queue to the dispatcher closes when this returns; `halt` is said first where what still
-    /// waits in it must not be sent.
-    fn run(mut self, halt: &watch::Sender<bool>) -> Read {
-        let inputs = std::mem::take(&mut self.inputs);
-        self.reports = inputs.iter().map(report_of).collect();
-        let result = inputs.into_iter().enumerate().try_for_each(|(index, input)| self.input(index, input));
-        let finished = self.sink.finish();
-        // `Ok(None)` is a stop whose reason the dispatcher knows.
-        let failure = match result {
-            Ok(()) => finished.err(),
-            Err(failure) => failure,
-        };
-        if failure.is_some() {
-            halt.send_replace(true);
-        }
-        let rejected = Progress::read(&self.context.progress.rows_rejected) > 0;
-        let ended = self.context.clock.instant();
-        Read {
-            ended,
-            reports: self.reports,
-            rejects: rejected.then(|| self.sink.folder.display().to_string()),
-            failure,
-        }
-    }
-
-    /// Reads one input. An error without content is a stop that somebody else asked for.
-    fn input(&mut self, index: usize, input: Prepared) -> Result<(), Option<Error>> {
-        let probed = match input.probed {
-            Some(probed) => probed,
-            None => prepare::open(&input.input, &self.spec, &self.runtime).map_err(Some)?,
-        };
-        self.sink.input = InputContext {
-            path: input.input.path.clone(),
-            settings: Arc::clone(&input.settings),
-            extension: rejects_ending(probed.format),
-            header: probed.header(),
-        };
-        let options = pipeline::Options {
-            load_bytes: self.spec.load_size.0,
-            wire: input.wire,
-            codec: self.codec,
-            input: index,
-            columns: prepare::wire_columns(&input.projected, WireFormat::Csv),
-            columns_json: prepare::wire_columns(&input.projected, WireFormat::Json),
-        };
-        let counter = probed.bytes_read();
-        let progress = Arc::clone(&self.context.progress);
-        let before = (Progress::read(&progress.rows_read), Progress::read(&progress.rows_rejected));
-        let reader = probed.into_reader(input.projected, input.known).map_err(|error| Some(error.into()))?;
-        // Parquet and Arrow files are read in pieces that overlap; no more is read of a file than there is.
-        let bytes_max = input.input.bytes.unwrap_or(u64::MAX);
-        let (counter_below, progress_above) = (Arc::clone(&counter), Arc::clone(&progress));
-        let reader = Counted { reader, counter: counter_below, bytes_max, seen: 0, progress: progress_above };
-        let result = pipeline::run(Box::new(reader), options, &self.context, &mut self.sink);
-        let report = &mut self.reports[index];
-        report.bytes = counter.load(Ordering::Relaxed).min(bytes_max);
-        report.rows = Progress::read(&progress.rows_read) - before.0;
-        report.rejected = Progress::read(&progress.rows_rejected) - before.1;
-        result.map_err(|failure| match failure {
-            Failure::Reading(error) => Some(error.into()),
-            Failure::Stopped => self.sink.failure.take(),
-        })
-    }
-}
-
-/// The ending of a rejects file: records of text are kept as they are, rows of binary inputs become JSON.
-fn rejects_ending(format: Format) -> &'static str {
-    match format {
-        Format::Csv => "csv",
-        Format::Tsv => "tsv",
-        Format::NdJson | Format::JsonArray | Format::Parquet | Format::ArrowFile | Format::ArrowStream => "ndjson",
-    }
-}
-
-/// What was found, once for all inputs that are alike: a folder may hold thousands.
-fn descriptions(inputs: &[Prepared]) -> Vec<String> {
-    let mut groups: Vec<(&Prepared, usize)> = Vec::new();
-    for input in inputs {
-        match groups.iter_mut().find(|(first, _)| first.description == input.description) {
-            Some((_, more)) => *more += 1,
-            None => groups.push((input, 0)),
-        }
-    }
-    let line = |(first, more): (&Prepared, usize)| {
-        let path = first.input.path.display();
-        let others = if more > 0 { format!(" and {more} more") } else { String::new() };
-        format!("{path}{others}: {}", first.description)
-    };
-    groups.into_iter().map(line).collect()
-}
-
-fn report_of(input: &Prepared) -> InputReport {
-    InputReport { path: input.input.path.display().to_string(), bytes: 0, rows: 0, rejected: 0 }
-}
-
-/// A reader that moves the progress on.
-struct Counted {
-    reader: Box<dyn Reader>,
-    /// Stored bytes of this input consumed, moved by the reader below.
-    counter: Arc<AtomicU64>,
-    bytes_max: u64,
-    seen: u64,
-    progress: Arc<Progress>,
-}
-
-impl Reader for Counted {
-    fn next(&mut self, rejects: &mut Vec<Reject>) -> Result<Option<Batch>, reader::Error> {
-        let result = self.reader.next(rejects);
-        let now = self.counter.load(Ordering::Relaxed).min(self.bytes_max);
-        Progress::add(&self.progress.bytes_read, now - self.seen);
-        self.seen = now;
-        result
-    }
 }

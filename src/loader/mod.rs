@@ -13,6 +13,7 @@ mod error;
 mod identity;
 mod job;
 mod prepare;
+mod reading;
 mod sink;
 mod spec;
 

@@ -156,3 +156,20 @@ fn push_new(notices: &mut Vec<String>, notice: String) {
         notices.push(notice);
     }
 }
+
+/// What was found, once for all inputs that are alike: a folder may hold thousands.
+pub(super) fn descriptions(inputs: &[Prepared]) -> Vec<String> {
+    let mut groups: Vec<(&Prepared, usize)> = Vec::new();
+    for input in inputs {
+        match groups.iter_mut().find(|(first, _)| first.description == input.description) {
+            Some((_, more)) => *more += 1,
+            None => groups.push((input, 0)),
+        }
+    }
+    let line = |(first, more): (&Prepared, usize)| {
+        let path = first.input.path.display();
+        let others = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("{path}{others}: {}", first.description)
+    };
+    groups.into_iter().map(line).collect()
+}

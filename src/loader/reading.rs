@@ -1,0 +1,132 @@
+//! The reading half of a job: its inputs, one after the other, through a pipeline into the sink.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use super::error::Error;
+use super::prepare::{self, Prepared};
+use super::sink::{InputContext, JobSink};
+use super::spec::JobSpec;
+use crate::model::{Batch, Codec, InputReport, Reject, WireFormat};
+use crate::pipeline::{self, Context, Failure};
+use crate::reader::{self, Format, Reader};
+use crate::telemetry::Progress;
+
+/// The reading half of a job: every input in turn, on a thread of its own.
+pub(super) struct Reading {
+    pub(super) spec: JobSpec,
+    pub(super) codec: Codec,
+    pub(super) inputs: Vec<Prepared>,
+    pub(super) sink: JobSink,
+    pub(super) context: Context,
+    pub(super) runtime: Handle,
+    pub(super) reports: Vec<InputReport>,
+}
+
+/// How reading ended.
+pub(super) struct Read {
+    pub(super) ended: Instant,
+    pub(super) reports: Vec<InputReport>,
+    pub(super) rejects: Option<String>,
+    pub(super) failure: Option<Error>,
+}
+
+impl Reading {
+    /// Reads all inputs. The queue to the dispatcher closes when this returns; `halt` is said first where what still
+    /// waits in it must not be sent.
+    pub(super) fn run(mut self, halt: &watch::Sender<bool>) -> Read {
+        let inputs = std::mem::take(&mut self.inputs);
+        self.reports = inputs.iter().map(report_of).collect();
+        let result = inputs.into_iter().enumerate().try_for_each(|(index, input)| self.input(index, input));
+        let finished = self.sink.finish();
+        // `Ok(None)` is a stop whose reason the dispatcher knows.
+        let failure = match result {
+            Ok(()) => finished.err(),
+            Err(failure) => failure,
+        };
+        if failure.is_some() {
+            halt.send_replace(true);
+        }
+        let rejected = Progress::read(&self.context.progress.rows_rejected) > 0;
+        let ended = self.context.clock.instant();
+        Read {
+            ended,
+            reports: self.reports,
+            rejects: rejected.then(|| self.sink.folder.display().to_string()),
+            failure,
+        }
+    }
+
+    /// Reads one input. An error without content is a stop that somebody else asked for.
+    fn input(&mut self, index: usize, input: Prepared) -> Result<(), Option<Error>> {
+        let probed = match input.probed {
+            Some(probed) => probed,
+            None => prepare::open(&input.input, &self.spec, &self.runtime).map_err(Some)?,
+        };
+        self.sink.input = InputContext {
+            path: input.input.path.clone(),
+            settings: Arc::clone(&input.settings),
+            extension: rejects_ending(probed.format),
+            header: probed.header(),
+        };
+        let options = pipeline::Options {
+            load_bytes: self.spec.load_size.0,
+            wire: input.wire,
+            codec: self.codec,
+            input: index,
+            columns: prepare::wire_columns(&input.projected, WireFormat::Csv),
+            columns_json: prepare::wire_columns(&input.projected, WireFormat::Json),
+        };
+        let counter = probed.bytes_read();
+        let progress = Arc::clone(&self.context.progress);
+        let before = (Progress::read(&progress.rows_read), Progress::read(&progress.rows_rejected));
+        let reader = probed.into_reader(input.projected, input.known).map_err(|error| Some(error.into()))?;
+        let reader = Counted { reader, counter: Arc::clone(&counter), seen: 0, progress: Arc::clone(&progress) };
+        let result = pipeline::run(Box::new(reader), options, &self.context, &mut self.sink);
+        let report = &mut self.reports[index];
+        report.bytes = counter.load(Ordering::Relaxed);
+        report.rows = Progress::read(&progress.rows_read) - before.0;
+        report.rejected = Progress::read(&progress.rows_rejected) - before.1;
+        result.map_err(|failure| match failure {
+            Failure::Reading(error) => Some(error.into()),
+            Failure::Stopped => self.sink.failure.take(),
+        })
+    }
+}
+
+/// The ending of a rejects file: records of text are kept as they are, rows of binary inputs become JSON.
+fn rejects_ending(format: Format) -> &'static str {
+    match format {
+        Format::Csv => "csv",
+        Format::Tsv => "tsv",
+        Format::NdJson | Format::JsonArray | Format::Parquet | Format::ArrowFile | Format::ArrowStream => "ndjson",
+    }
+}
+
+/// The account of an input of which nothing is read yet.
+pub(super) fn report_of(input: &Prepared) -> InputReport {
+    InputReport { path: input.input.path.display().to_string(), bytes: 0, rows: 0, rejected: 0 }
+}
+
+/// A reader that moves the progress on.
+struct Counted {
+    reader: Box<dyn Reader>,
+    /// Stored bytes of this input consumed, moved by the reader below.
+    counter: Arc<AtomicU64>,
+    seen: u64,
+    progress: Arc<Progress>,
+}
+
+impl Reader for Counted {
+    fn next(&mut self, rejects: &mut Vec<Reject>) -> Result<Option<Batch>, reader::Error> {
+        let result = self.reader.next(rejects);
+        let now = self.counter.load(Ordering::Relaxed);
+        Progress::add(&self.progress.bytes_read, now - self.seen);
+        self.seen = now;
+        result
+    }
+}
