@@ -99,7 +99,7 @@ pub struct Report {
     pub rows_unselected: u64,
     /// Bytes read, as stored.
     pub bytes_read: u64,
-    /// Body bytes sent, repeated attempts included.
+    /// Body bytes of the attempts that succeeded.
     pub bytes_sent: u64,
     /// One entry per load.
     pub loads: Vec<LoadReport>,
