@@ -54,6 +54,7 @@ pub struct Connected {
 }
 
 /// The user of a sandbox.
+#[cfg(feature = "sandbox")]
 const SANDBOX_USER: &str = "root";
 
 impl ConnectOptions {
