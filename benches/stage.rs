@@ -42,7 +42,7 @@ const LINEITEM: [(&str, &str); 16] = [
     ("l_receiptdate", "DATE"),
     ("l_shipinstruct", "VARCHAR(25)"),
     ("l_shipmode", "VARCHAR(10)"),
-    ("l_comment", "VARCHAR(44)"),
+    ("l_comment", "VARCHAR(64)"),
 ];
 
 const WORDS: [&str; 12] = [
