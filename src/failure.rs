@@ -107,6 +107,19 @@ pub trait Failure: Error + Send + Sync + 'static {
     fn hint(&self) -> Option<String>;
 }
 
+/// An error and everything below it on one line, for logs and reports.
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut below = error.source();
+    while let Some(error) = below {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        below = error.source();
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::retry::Decision;
 use super::{Delivered, Delivery, Dispatcher, Error};
-use crate::failure::{Code, Failure};
+use crate::failure::{Code, Failure, chain};
 use crate::journal::{LoadEntry, Settled};
 use crate::model::LoadState;
 use crate::target::{self, LabelState, Loaded};
@@ -318,9 +318,4 @@ fn draw() -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
     let draw = bits as f64 / (1_u64 << 53) as f64;
     draw
-}
-
-/// An error and everything below it on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

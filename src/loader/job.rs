@@ -17,7 +17,7 @@ use super::spec::JobSpec;
 use super::{Ended, Loader};
 use crate::clock::rfc3339;
 use crate::dispatcher::{self, Delivered, Dispatcher, Outcome, Policy};
-use crate::failure::{Code, Failure as _};
+use crate::failure::{Code, Failure as _, chain};
 use crate::governor::{Budget, Pace};
 use crate::journal::{Begun, Journal, Work};
 use crate::model::report::ErrorReport;
@@ -314,8 +314,4 @@ fn state_of(error: &Error) -> JobState {
         Code::Interrupted => JobState::Interrupted,
         _ => JobState::Failed,
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -10,7 +10,7 @@ use crate::cli::exit::Exit;
 use crate::cli::render;
 use crate::cli::render::progress::Bar;
 use crate::config::{self, ConnectOptions, Connected};
-use crate::failure::Failure as _;
+use crate::failure::{Failure as _, chain};
 use crate::loader::{CodecChoice, Ended, JobSpec, Loader, WireChoice};
 use crate::model::Codec;
 
@@ -88,7 +88,7 @@ fn exit_of(ended: &Ended, interrupt: Option<Interrupt>) -> Exit {
 fn report_failure(args: &ImportArgs, error: &config::Error) -> Exit {
     if args.output == Output::Json {
         let target = config::shown(&args.target.to);
-        let report = render::stillborn(&target, error.code(), render::chain(error), error.hint());
+        let report = render::stillborn(&target, error.code(), chain(error), error.hint());
         render::result(&render::report_json(&report));
     }
     render::failure(error, None)

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
-pub(super) use report::{chain, json as report_json, stillborn, text as report_text};
+pub(super) use report::{json as report_json, stillborn, text as report_text};
 pub(super) use rows::{csv as csv_rows, json as json_rows, table};
 
 use super::exit::Exit;

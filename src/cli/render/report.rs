@@ -32,11 +32,6 @@ pub(in crate::cli) fn stillborn(target: &str, code: Code, message: String, hint:
     }
 }
 
-/// An error and everything below it on one line.
-pub(in crate::cli) fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
 /// A few lines for people.
 pub(in crate::cli) fn text(report: &Report, already: Option<&str>) -> String {
     if let Some(at) = already {
