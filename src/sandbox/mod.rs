@@ -38,6 +38,7 @@ mod mysql;
 mod nested;
 mod node;
 mod number;
+mod overview;
 mod plan;
 mod schema_api;
 mod select;
