@@ -3,18 +3,15 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::{Method, Request, StatusCode};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use super::PATIENCE;
+use super::body::{Body, Piece};
 use super::http::{self, Ends, Handler, Reply};
-use super::load::{self, Body, Call, Job, Piece};
+use super::load::{self, Call, Job};
 use super::node::Node;
-
-/// How many pieces of a body may be between the connection and the disk. Each is at most what a connection reads ahead.
-const PIECES_MAX: usize = 4;
 
 /// The backend.
 #[derive(Debug)]
@@ -64,16 +61,16 @@ impl Backend {
             http::stopped(&mut shutdown).await;
             tokio::time::sleep(PATIENCE).await;
         };
-        let (pieces, received) = Body::channel(PIECES_MAX);
+        let (pieces, received) = Body::channel();
         let running = tokio::task::spawn_blocking(move || job.run(received));
         let broken_by = tokio::select! {
-            () = forward(body, &pieces) => None,
+            () = pieces.forward(body) => None,
             () = tokio::time::sleep(load::remaining(deadline)) => Some(load::TIMED_OUT),
             () = aborted.notified() => Some("transaction is aborted"),
             () = closing => Some("Service is shutting down, please retry later!"),
         };
         if let Some(reason) = broken_by {
-            say(&pieces, Piece::Broken(reason.to_owned())).await;
+            pieces.say(Piece::Broken(reason.to_owned())).await;
         }
         drop(pieces);
         match running.await {
@@ -81,27 +78,6 @@ impl Backend {
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
     }
-}
-
-/// Hands a body on to its end. What nobody wants any more, because the load has failed, is read all the same: most
-/// clients only look for the answer when they have sent everything.
-async fn forward(mut body: Incoming, pieces: &mpsc::Sender<Piece>) {
-    let last = loop {
-        match body.frame().await {
-            None => break Piece::End,
-            Some(Ok(frame)) => {
-                let Ok(bytes) = frame.into_data() else { continue };
-                say(pieces, Piece::Bytes(bytes)).await;
-            }
-            Some(Err(error)) => break Piece::Broken(format!("the connection was lost: {error}")),
-        }
-    };
-    say(pieces, last).await;
-}
-
-async fn say(pieces: &mpsc::Sender<Piece>, piece: Piece) {
-    // Whoever has stopped listening has made up its mind already.
-    let _ = pieces.send(piece).await;
 }
 
 /// The address under which a client that got here would reach a listener: one that is bound to all addresses is

@@ -9,17 +9,17 @@
 //! Rows are only parsed when the body is whole: nothing of a load that was broken off ever reaches the table.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Seek, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::{Buf, Bytes};
 use hyper::header::HeaderMap;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
 use super::answer::Answer;
+use super::body::Body;
 use super::decompress;
 use super::function;
 use super::http::Credentials;
@@ -255,66 +255,6 @@ fn spool(dir: &Path) -> io::Result<File> {
 
 fn millis(since: Instant) -> u64 {
     since.elapsed().as_millis().try_into().unwrap_or(u64::MAX)
-}
-
-/// What a connection hands on of a body.
-#[derive(Debug)]
-pub(super) enum Piece {
-    Bytes(Bytes),
-    /// The body is whole.
-    End,
-    /// The body will not be whole, and why.
-    Broken(String),
-}
-
-/// The receiving end of a body, for a thread that may block.
-pub(super) struct Body {
-    pieces: mpsc::Receiver<Piece>,
-    current: Bytes,
-    ended: bool,
-    received: u64,
-}
-
-impl Body {
-    /// A body of which so many pieces may be on their way.
-    pub(super) fn channel(pieces_max: usize) -> (mpsc::Sender<Piece>, Self) {
-        let (sender, pieces) = mpsc::channel(pieces_max);
-        (sender, Self { pieces, current: Bytes::new(), ended: false, received: 0 })
-    }
-
-    /// The next piece; `None` when the body is whole.
-    fn next(&mut self) -> io::Result<Option<Bytes>> {
-        if self.ended {
-            return Ok(None);
-        }
-        match self.pieces.blocking_recv() {
-            Some(Piece::Bytes(bytes)) => {
-                self.received += u64::try_from(bytes.len()).expect("a length fits 64 bits");
-                Ok(Some(bytes))
-            }
-            Some(Piece::End) => {
-                self.ended = true;
-                Ok(None)
-            }
-            Some(Piece::Broken(reason)) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, reason)),
-            // The request was dropped with its connection, without a word.
-            None => Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the connection was lost")),
-        }
-    }
-}
-
-impl Read for Body {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.current.is_empty() {
-            match self.next()? {
-                Some(bytes) => self.current = bytes,
-                None => return Ok(0),
-            }
-        }
-        let count = buffer.len().min(self.current.len());
-        self.current.copy_to_slice(&mut buffer[..count]);
-        Ok(count)
-    }
 }
 
 /// How long a load may still take.

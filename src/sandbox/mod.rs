@@ -19,6 +19,7 @@
 
 mod answer;
 mod backend;
+mod body;
 mod cell;
 mod columns;
 mod csv;
