@@ -1,4 +1,5 @@
-//! The frontend's HTTP interface: redirects loads to the backend, answers for labels, schemas, SQL and health.
+//! The frontend's HTTP interface: redirects loads to the backend, answers for labels and SQL; the rest is
+//! the [surface](super::surface)'s.
 //!
 //! A load is answered from its headers alone: nothing of the body is read and no `100 Continue` is sent, and because
 //! the body may be on its way all the same, the connection is closed behind the answer. `/api/transaction/…` is not
@@ -11,19 +12,19 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Either, Limited};
 use hyper::body::Incoming;
-use hyper::header::{EXPECT, HeaderName, HeaderValue, LOCATION, WWW_AUTHENTICATE};
+use hyper::header::{EXPECT, HeaderName, HeaderValue, LOCATION};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode, Version};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 
 use super::backend::reachable;
-use super::http::{self, Credentials, Ends, Handler, Pieces, Reply};
-use super::load::catalog_message;
+use super::http::{self, Ends, Handler, Pieces, Reply};
 use super::node::Node;
-use super::sql::variables::STARROCKS_VERSION;
+use super::sql_api;
 use super::sql_api::{Part, SqlReply};
-use super::{schema_api, sql_api};
+use super::surface::frontend::Surface;
+use super::surface::rest::{authenticate, broken, failure, success};
 
 /// The longest body of a request, which only SQL has.
 const BODY_BYTES_MAX: usize = 6_553_600;
@@ -33,7 +34,6 @@ const LINE_BYTES_MAX: usize = 4096;
 const HEADER_BYTES_MAX: usize = 32_768;
 /// How many pieces of an answer may wait for its client.
 const PIECES_MAX: usize = 2;
-const ADMINISTRATOR: &str = "root";
 /// The reason that a cancelled load shows.
 const CANCELLED: &str = "user cancel";
 
@@ -42,6 +42,7 @@ const CANCELLED: &str = "user cancel";
 pub(super) struct Frontend {
     pub(super) node: Arc<Node>,
     pub(super) backend: SocketAddr,
+    pub(super) surface: Arc<Surface>,
 }
 
 impl Handler for Frontend {
@@ -54,16 +55,6 @@ impl Handler for Frontend {
         let Some(path) = http::segments(head.uri.path()) else { return http::not_found() };
         let segments: Vec<&str> = path.iter().map(String::as_str).collect();
         match (&head.method, segments.as_slice()) {
-            (&Method::GET, ["api", "health"]) => {
-                let health = json!({"status": "OK", "total_backend_num": 1, "online_backend_num": 1});
-                http::json(StatusCode::OK, &health)
-            }
-            (&Method::GET, ["api", "v2", "feature"]) => {
-                http::json(StatusCode::OK, &json!({"version": STARROCKS_VERSION, "features": [], "status": "OK"}))
-            }
-            (&Method::GET, ["api", "bootstrap"]) => {
-                http::json(StatusCode::OK, &json!({"status": "OK", "code": "0", "msg": "Success", "message": "OK"}))
-            }
             (&Method::POST, ["api", "v1", "catalogs", catalog, "databases", database, "sql"]) => {
                 let scope = (Some((*database).to_owned()), (*catalog).to_owned());
                 self.sql(head, body, scope, ends).await
@@ -72,7 +63,12 @@ impl Handler for Frontend {
                 let scope = (None, (*catalog).to_owned());
                 self.sql(head, body, scope, ends).await
             }
-            _ => http::blocking(move || self.answer(&head, &path, ends)).await,
+            (&Method::PUT, ["api", _, _, "_stream_load"])
+            | (&Method::GET, ["api", _, "get_load_state"])
+            | (&Method::POST, ["api", _, _, "_cancel"]) => {
+                http::blocking(move || self.answer(&head, &path, ends)).await
+            }
+            _ => self.surface.answer(head, body, ends).await,
         }
     }
 }
@@ -90,7 +86,7 @@ impl Frontend {
     fn answer(&self, head: &Parts, path: &[String], ends: Ends) -> Reply {
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         let load = matches!((&head.method, path.as_slice()), (&Method::PUT, ["api", _, _, "_stream_load"]));
-        if let Err(reply) = self.authenticate(head, ends) {
+        if let Err(reply) = authenticate(&self.node.store, head, ends) {
             return if load { http::closing(*reply) } else { *reply };
         }
         let label = || http::parameter(head.uri.query(), "label");
@@ -98,29 +94,7 @@ impl Frontend {
             (&Method::PUT, ["api", _, _, "_stream_load"]) => http::closing(self.redirect(head, ends)),
             (&Method::GET, ["api", database, "get_load_state"]) => self.load_state(database, label()),
             (&Method::POST, ["api", database, _, "_cancel"]) => self.cancel(database, label()),
-            (&Method::GET, ["api", "show_proc"]) => self.show_proc(head, ends),
-            (&Method::GET, ["api", database, table, "_count"]) => self.count(database, table),
-            (&Method::GET, ["api", database, table, "_schema"]) => {
-                from_sql_half(schema_api::schema(&self.node.store, database, table))
-            }
-            (&Method::GET, ["api", "v2", "catalogs", _, "databases", database, "tables", table, "schema"]) => {
-                from_sql_half(schema_api::schema_v2(&self.node.store, database, table))
-            }
             _ => http::not_found(),
-        }
-    }
-
-    fn authenticate(&self, head: &Parts, ends: Ends) -> Result<Credentials, Box<Reply>> {
-        let credentials = Credentials::parse(&head.headers);
-        match credentials {
-            Some(found) if self.node.store.check_user(&found.user, &found.password) => Ok(found),
-            other => {
-                let user = other.map(|found| found.user).unwrap_or_default();
-                let message = format!("Access denied for {user}@{}", ends.remote);
-                let mut reply = failure(StatusCode::UNAUTHORIZED, &message);
-                reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"\""));
-                Err(Box::new(reply))
-            }
         }
     }
 
@@ -183,48 +157,6 @@ impl Frontend {
         label.ok_or_else(|| Box::new(failure(StatusCode::OK, "No label selected.")))
     }
 
-    fn show_proc(&self, head: &Parts, ends: Ends) -> Reply {
-        let user = Credentials::parse(&head.headers).map(|found| found.user);
-        if user.as_deref() != Some(ADMINISTRATOR) {
-            return failure(StatusCode::UNAUTHORIZED, "Access denied; you need the OPERATE privilege");
-        }
-        match http::parameter(head.uri.query(), "path").as_deref().map(|path| path.trim_end_matches('/')) {
-            Some("/backends") => {
-                let backend = reachable(self.backend, ends);
-                let row = json!([{
-                    "BackendId": "10001",
-                    "IP": backend.ip().to_string(),
-                    "HeartbeatPort": "0",
-                    "BePort": "0",
-                    "HttpPort": backend.port().to_string(),
-                    "BrpcPort": "0",
-                    "Alive": "true",
-                    "SystemDecommissioned": "false",
-                    "ClusterDecommissioned": "false",
-                    "Version": STARROCKS_VERSION,
-                }]);
-                http::json(StatusCode::OK, &row)
-            }
-            Some("/compute_nodes") => http::json(StatusCode::OK, &json!([])),
-            path => failure(StatusCode::OK, &format!("no such proc path: {}", path.unwrap_or_default())),
-        }
-    }
-
-    fn count(&self, database: &str, table: &str) -> Reply {
-        let found = match self.node.store.table(database, table) {
-            Ok(found) => found,
-            Err(error) => {
-                let message = catalog_message(&error);
-                return http::json(StatusCode::NOT_FOUND, &json!({"status": 404, "exception": message}));
-            }
-        };
-        let sql = format!("SELECT count(*) FROM {}", found.storage());
-        match self.node.store.read(|connection| connection.query_row(&sql, [], |row| row.get::<_, i64>(0))) {
-            Ok(size) => http::json(StatusCode::OK, &json!({"status": 200, "size": size})),
-            Err(error) => broken(&error),
-        }
-    }
-
     async fn sql(
         self: Arc<Self>,
         head: Parts,
@@ -233,7 +165,7 @@ impl Frontend {
         ends: Ends,
     ) -> Reply {
         let this = Arc::clone(&self);
-        if let Err(reply) = http::blocking(move || this.authenticate(&head, ends).map(|_| ())).await {
+        if let Err(reply) = http::blocking(move || authenticate(&this.node.store, &head, ends).map(|_| ())).await {
             return *reply;
         }
         if catalog != "default_catalog" {
@@ -278,23 +210,4 @@ fn assemble(answered: SqlReply, pieces: mpsc::Receiver<io::Result<Bytes>>) -> Re
         }
     }
     reply
-}
-
-fn success(mut answer: serde_json::Map<String, Value>) -> Reply {
-    for (name, value) in [("status", "OK"), ("code", "0"), ("msg", "Success"), ("message", "OK")] {
-        answer.insert(name.to_owned(), value.into());
-    }
-    http::json(StatusCode::OK, &answer)
-}
-
-fn failure(status: StatusCode, message: &str) -> Reply {
-    http::json(status, &json!({"status": "FAILED", "code": "1", "msg": message, "message": message}))
-}
-
-fn broken(error: &rusqlite::Error) -> Reply {
-    failure(StatusCode::INTERNAL_SERVER_ERROR, &format!("the sandbox's database failed: {error}"))
-}
-
-fn from_sql_half((status, body): (u16, String)) -> Reply {
-    http::reply(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), "application/json", body)
 }

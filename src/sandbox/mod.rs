@@ -46,6 +46,7 @@ mod select;
 mod sql;
 mod sql_api;
 mod store;
+mod surface;
 mod temporal;
 mod types;
 mod value;
@@ -161,7 +162,9 @@ impl Sandbox {
         let addresses = Addresses { frontend: frontend.1, backend: backend.1, mysql: mysql.1 };
         let (shutdown, stop) = watch::channel(false);
         let mut listeners = JoinSet::new();
-        let handler = Frontend { node: Arc::clone(&node), backend: addresses.backend };
+        let overview = surface::Alone::new(Arc::clone(&node.store), &addresses);
+        let surface = surface::frontend::Surface::new("fe1", Arc::clone(&node.store), Arc::new(overview));
+        let handler = Frontend { node: Arc::clone(&node), backend: addresses.backend, surface: Arc::new(surface) };
         listeners.spawn(http::serve(frontend.0, Arc::new(handler), stop.clone(), Some(PATIENCE)));
         let handler = Backend { node: Arc::clone(&node), address: addresses.backend, shutdown: stop.clone() };
         // A load whose body is whole is finished, however long it takes: its client would not know how it ended.

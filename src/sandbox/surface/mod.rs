@@ -1,0 +1,18 @@
+//! What a node answers to those who operate it: health, metrics, settings, schemas, and the many small questions of
+//! connectors and consoles.
+//!
+//! ```text
+//!  request ─▶ frontend.rs, backend.rs ── loads, labels, SQL ─▶ load, label, sql_api
+//!                        └── everything else ─▶ route ─▶ surface/frontend, surface/backend
+//! ```
+//!
+//! Each node has one table of routes, which says for every path of a server who may ask, what the sandbox does, and
+//! where that is known from; `docs/http.md` is that table on paper, and a test compares the two. What a path does is a
+//! function over what the node knows: it runs where blocking is allowed, and changes nothing but settings.
+
+mod alone;
+pub(super) mod frontend;
+pub(super) mod rest;
+mod route;
+
+pub(super) use alone::Alone;
