@@ -31,6 +31,12 @@ impl Dialect {
     pub(super) fn is_plain(&self) -> bool {
         self.enclose == 0 && self.escape == 0
     }
+
+    /// What is left of it where the server does not hand on quotes, escapes, trimming and headers: in a load of a
+    /// transaction over one table.
+    pub(super) fn forget_quotes(&mut self) {
+        (self.enclose, self.escape, self.trim_space, self.skip_header) = (0, 0, false, 0);
+    }
 }
 
 impl Default for Dialect {

@@ -1,30 +1,34 @@
-//! The frontend's HTTP interface: redirects loads to the backend, answers for labels and SQL; the rest is
-//! the [surface](super::surface)'s.
+//! A frontend's HTTP interface: redirects loads to a backend, decides on transactions, answers for labels and SQL; the
+//! rest is the [surface](super::surface)'s.
 //!
 //! A load is answered from its headers alone: nothing of the body is read and no `100 Continue` is sent, and because
-//! the body may be on its way all the same, the connection is closed behind the answer. `/api/transaction/…` is not
-//! offered and answers 404.
+//! the body may be on its way all the same, the connection is closed behind the answer. Behind the load of a transaction
+//! it is not, and then whatever comes next is taken for that body, as on the server. What only the leader knows is sent
+//! there by the others.
 
 use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Either, Limited};
 use hyper::body::Incoming;
-use hyper::header::{EXPECT, HeaderName, HeaderValue, LOCATION};
+use hyper::header::{CONTENT_TYPE, EXPECT, HeaderName, HeaderValue, LOCATION};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode, Version};
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 
-use super::backend::reachable;
+use super::control;
+use super::coordinator::{Named, Operation, Verdict};
+use super::dialect::Dialect;
 use super::http::{self, Ends, Handler, Pieces, Reply};
+use super::member::Member;
 use super::node::Node;
 use super::sql_api;
 use super::sql_api::{Part, SqlReply};
 use super::surface::frontend::Surface;
 use super::surface::rest::{authenticate, broken, failure, success};
+use super::wire;
 
 /// The longest body of a request, which only SQL has.
 const BODY_BYTES_MAX: usize = 6_553_600;
@@ -37,11 +41,11 @@ const PIECES_MAX: usize = 2;
 /// The reason that a cancelled load shows.
 const CANCELLED: &str = "user cancel";
 
-/// The frontend.
+/// A frontend.
 #[derive(Debug)]
 pub(super) struct Frontend {
     pub(super) node: Arc<Node>,
-    pub(super) backend: SocketAddr,
+    pub(super) member: Arc<Member>,
     pub(super) surface: Arc<Surface>,
 }
 
@@ -68,6 +72,21 @@ impl Handler for Frontend {
             | (&Method::POST, ["api", _, _, "_cancel"]) => {
                 http::blocking(move || self.answer(&head, &path, ends)).await
             }
+            (&Method::PUT, ["api", "transaction", "load"]) => {
+                let reply = http::blocking(move || self.transaction(Operation::Load, &head, ends)).await;
+                swallow(reply, body)
+            }
+            (&Method::POST | &Method::PUT, ["api", "transaction", name]) if Operation::parse(name).is_some() => {
+                let operation = Operation::parse(name).expect("it was just parsed");
+                let Ok(body) = Limited::new(body, BODY_BYTES_MAX).collect().await else {
+                    return failure(StatusCode::BAD_REQUEST, "the body is too long or broke off");
+                };
+                if !body.to_bytes().is_empty() {
+                    return pretty_failure("class com.starrocks.common.DdlException: Malformed json tablets");
+                }
+                http::blocking(move || self.transaction(operation, &head, ends)).await
+            }
+            (_, ["sandbox", "nodes", ..]) => control::answer(&self.node, Request::from_parts(head, body), ends).await,
             _ => self.surface.answer(head, body, ends).await,
         }
     }
@@ -90,28 +109,90 @@ impl Frontend {
             return if load { http::closing(*reply) } else { *reply };
         }
         let label = || http::parameter(head.uri.query(), "label");
+        let leads = self.leads();
         match (&head.method, path.as_slice()) {
-            (&Method::PUT, ["api", _, _, "_stream_load"]) => http::closing(self.redirect(head, ends)),
-            (&Method::GET, ["api", database, "get_load_state"]) => self.load_state(database, label()),
-            (&Method::POST, ["api", database, _, "_cancel"]) => self.cancel(database, label()),
+            (&Method::PUT, ["api", _, _, "_stream_load"]) => {
+                let merges = self.node.cluster.dialect.merges() && wire::flag(&head.headers, "enable_merge_commit");
+                let reply = if merges && !leads { self.to_leader(head, ends) } else { self.redirect(head, ends) };
+                http::closing(self.typed(reply))
+            }
+            _ if !leads => self.to_leader(head, ends),
+            (&Method::GET, ["api", database, "get_load_state"]) => self.typed(self.load_state(database, label())),
+            (&Method::POST, ["api", database, _, "_cancel"]) => self.typed(self.cancel(database, label())),
             _ => http::not_found(),
         }
+    }
+
+    fn leads(&self) -> bool {
+        self.node.cluster.leader().position == self.member.position
+    }
+
+    /// An answer with the type that the release gives it.
+    fn typed(&self, mut reply: Reply) -> Reply {
+        if self.node.cluster.dialect == Dialect::V3_3 {
+            reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
+        }
+        reply
+    }
+
+    fn to_leader(&self, head: &Parts, ends: Ends) -> Reply {
+        self.send_to(self.node.cluster.leader(), head, ends)
+    }
+
+    fn send_to(&self, member: &Member, head: &Parts, ends: Ends) -> Reply {
+        let target = head.uri.path_and_query().map_or(head.uri.path(), |target| target.as_str());
+        let location = format!("http://{}{target}", self.node.cluster.authority(member, ends));
+        let mut reply = http::reply(StatusCode::TEMPORARY_REDIRECT, "text/html", Bytes::new());
+        if let Ok(location) = HeaderValue::from_str(&location) {
+            reply.headers_mut().insert(LOCATION, location);
+        }
+        reply
     }
 
     fn redirect(&self, head: &Parts, ends: Ends) -> Reply {
         let expects =
             head.headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
         if !expects && head.version != Version::HTTP_10 {
-            let message = "class com.starrocks.common.DdlException: There is no 100-continue header";
-            return http::json(StatusCode::OK, &json!({"Status": "FAILED", "Message": message}));
+            return pretty_failure("class com.starrocks.common.DdlException: There is no 100-continue header");
         }
-        let target = head.uri.path_and_query().map_or(head.uri.path(), |target| target.as_str());
-        let location = format!("http://{}{target}", reachable(self.backend, ends));
-        let mut reply = http::reply(StatusCode::TEMPORARY_REDIRECT, "text/html", Bytes::new());
-        if let Ok(location) = HeaderValue::from_str(&location) {
-            reply.headers_mut().insert(LOCATION, location);
+        match self.node.cluster.choose_backend() {
+            Some(position) => self.send_to(&self.node.cluster.backends[position], head, ends),
+            None => pretty_failure("class com.starrocks.common.DdlException: No backend alive."),
         }
-        reply
+    }
+
+    /// Answers a request on a transaction, or says who does.
+    fn transaction(&self, operation: Operation, head: &Parts, ends: Ends) -> Reply {
+        let user = match authenticate(&self.node.store, head, ends) {
+            Ok(found) => found.user,
+            Err(reply) => return *reply,
+        };
+        if !self.leads() {
+            return self.to_leader(head, ends);
+        }
+        let header = |name| wire::text(&head.headers, name).unwrap_or_default();
+        let (database, label, table) = (header("db"), header("label"), header("table"));
+        let multi = self.node.cluster.dialect.has_multi_table() && Named::is_multi(&head.headers);
+        let needs_table = operation == Operation::Load || (operation == Operation::Begin && !multi);
+        for (what, value, needed) in
+            [("database", &database, true), ("label", &label, true), ("table", &table, needs_table)]
+        {
+            if needed && value.is_empty() {
+                return pretty_failure(&format!("class com.starrocks.common.DdlException: No {what} selected."));
+            }
+        }
+        let headers = &head.headers;
+        let named = Named { database: &database, label: &label, table: &table, user: &user, headers };
+        let coordinator = &self.node.coordinator;
+        let verdict = if multi {
+            coordinator.several(&self.node, operation, &named)
+        } else {
+            coordinator.single(&self.node, operation, &named)
+        };
+        match verdict {
+            Verdict::Redirect(position) => self.send_to(&self.node.cluster.backends[position], head, ends),
+            Verdict::Answer(body) => self.typed(http::pretty(&body)),
+        }
     }
 
     fn load_state(&self, database: &str, label: Option<String>) -> Reply {
@@ -123,7 +204,7 @@ impl Frontend {
             Ok(standing) => {
                 let mut answer = serde_json::Map::new();
                 answer.insert("state".to_owned(), standing.state.as_str().into());
-                if !standing.reason.is_empty() {
+                if !standing.reason.is_empty() && self.node.cluster.dialect.tells_reasons() {
                     answer.insert("reason".to_owned(), standing.reason.into());
                 }
                 success(answer)
@@ -196,6 +277,22 @@ impl Frontend {
             },
         }
     }
+}
+
+fn pretty_failure(message: &str) -> Reply {
+    http::pretty(&json!({"Status": "FAILED", "Message": message}))
+}
+
+/// Has the connection taken on behind an answer to a request whose body nobody reads: what comes next on it is that body.
+fn swallow(mut reply: Reply, mut body: Incoming) -> Reply {
+    // Dropped when the answer has been written: whoever asked for the body before would send a `100 Continue`.
+    let (written, waiting) = oneshot::channel::<()>();
+    reply.extensions_mut().insert(Arc::new(Mutex::new(written)));
+    tokio::spawn(async move {
+        let _ = waiting.await;
+        while let Some(Ok(_)) = body.frame().await {}
+    });
+    reply
 }
 
 fn assemble(answered: SqlReply, pieces: mpsc::Receiver<io::Result<Bytes>>) -> Reply {

@@ -202,6 +202,11 @@ pub(super) fn segments(path: &str) -> Option<Vec<String>> {
     path.split('/').filter(|segment| !segment.is_empty()).map(decode).collect()
 }
 
+/// The segments of a path as they came, for releases that do not decode them.
+pub(super) fn raw_segments(path: &str) -> Vec<String> {
+    path.split('/').filter(|segment| !segment.is_empty()).map(str::to_owned).collect()
+}
+
 /// The value of a query parameter.
 pub(super) fn parameter(query: Option<&str>, name: &str) -> Option<String> {
     let pairs = query?.split('&').filter_map(|pair| pair.split_once('='));

@@ -14,7 +14,6 @@ use serde_json::value::RawValue;
 use super::csv::{self, Rows};
 use super::error_log::Sample;
 use super::json::{self, Documents, Fault, Keys, Layout};
-use super::label::CommitError;
 use super::plan::{Origin, Plan};
 use super::store::reserve_ids;
 use super::types::{SqlType, TableDef};
@@ -30,6 +29,18 @@ pub(super) struct Counts {
     pub(super) loaded: u64,
     pub(super) filtered: u64,
     pub(super) unselected: u64,
+}
+
+impl std::ops::Add for Counts {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            loaded: self.loaded + other.loaded,
+            filtered: self.filtered + other.filtered,
+            unselected: self.unselected + other.unselected,
+        }
+    }
 }
 
 impl Counts {
@@ -89,15 +100,6 @@ impl From<Fault> for Failed {
         match fault {
             Fault::Malformed(message) => Self::Body(message),
             Fault::Io(error) => error.into(),
-        }
-    }
-}
-
-impl From<CommitError> for Failed {
-    fn from(error: CommitError) -> Self {
-        match error {
-            CommitError::Aborted(reason) => Self::Aborted(reason),
-            CommitError::Sqlite(error) => Self::Sqlite(error),
         }
     }
 }

@@ -1,104 +1,50 @@
 //! Labels: which load owns one, what became of it, and when it is forgotten.
 //!
 //! ```text
-//!  begin ─▶ PREPARE ─▶ VISIBLE      a row, written in the transaction that makes the load's rows visible
-//!  (memory)    └─────▶ ABORTED      a row; the label is free again
+//!            ┌─────────────────────▶ VISIBLE      a row, written in the transaction that makes its rows visible
+//!  begin ─▶ PREPARE ─▶ PREPARED ─▶ COMMITTED      rows, with the load's rows staged beside them
+//!  (memory)  └───────────┴────────▶ ABORTED       a row; the label is free again
 //! ```
 //!
-//! A label belongs to one database, and at most one load that was not aborted has it. Loads that are on their way are
-//! in memory only, so that they vanish with the process that carried them; finished ones are rows of `sb_loads`, of
-//! which each database keeps the newest, and those not for ever. The rules are functions over that table; [`Registry`]
-//! adds the loads in memory.
+//! A label belongs to one database, and at most one load that was not aborted has it. Loads in PREPARE are in memory
+//! only, so that they vanish with the process that carried them; what is further is a row of the [`ledger`], of which
+//! each database keeps the newest, and those not for ever. COMMITTED is passed in the same moment as VISIBLE unless the
+//! publication is held up on demand.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, Transaction};
 use tokio::sync::Notify;
 
+use super::ledger::{self, Entry, Retention, State, Totals, now_ms};
+use super::overview::LoadKind;
+use super::stage;
 use super::store::Store;
 use crate::clock::{Clock as _, SystemClock};
 
 /// The longest label.
 const LABEL_BYTES_MAX: usize = 128;
 
-const SCHEMA: &str = "
-    CREATE TABLE IF NOT EXISTS sb_loads (
-        id INTEGER PRIMARY KEY,
-        database TEXT NOT NULL,
-        label TEXT NOT NULL,
-        table_name TEXT NOT NULL,
-        state TEXT NOT NULL,
-        reason TEXT NOT NULL,
-        loaded_rows INTEGER NOT NULL,
-        finished_ms INTEGER NOT NULL
-    );
-    CREATE INDEX IF NOT EXISTS sb_loads_label ON sb_loads (database, label);
-";
+/// How many loads may be under way. Each of them keeps a thread busy while its body comes, of which the runtime has 512;
+/// the others are for those who ask how it goes.
+const RUNNING_MAX: usize = 256;
 
-/// A state as the server names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
-    Unknown,
-    Prepare,
-    Prepared,
-    Committed,
-    Visible,
-    Aborted,
-}
-
-impl State {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Unknown => "UNKNOWN",
-            Self::Prepare => "PREPARE",
-            Self::Prepared => "PREPARED",
-            Self::Committed => "COMMITTED",
-            Self::Visible => "VISIBLE",
-            Self::Aborted => "ABORTED",
-        }
-    }
-
-    fn parse(text: &str) -> Self {
-        let all = [Self::Prepare, Self::Prepared, Self::Committed, Self::Visible, Self::Aborted];
-        all.into_iter().find(|state| state.as_str() == text).unwrap_or(Self::Unknown)
-    }
-
-    /// What a client is told that comes with a label in this state; `None` when the label is free.
-    pub(super) fn existing_job_status(self) -> Option<&'static str> {
-        match self {
-            Self::Unknown | Self::Aborted => None,
-            Self::Prepare | Self::Prepared => Some("RUNNING"),
-            Self::Committed | Self::Visible => Some("FINISHED"),
-        }
-    }
-}
+/// The reason of a load whose time was up.
+pub(super) const TIMED_OUT: &str = "timeout by txn manager";
+/// The reason of a load whose backend went away.
+pub(super) const COORDINATOR_DOWN: &str = "coordinate BE is down";
 
 /// What is known of a label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Standing {
     pub(super) state: State,
     pub(super) reason: String,
-}
-
-/// A load that has ended.
-#[derive(Clone, Debug)]
-pub(super) struct Ended {
-    pub(super) id: i64,
-    pub(super) database: String,
-    pub(super) label: String,
-    pub(super) table: String,
-    pub(super) state: State,
-    pub(super) reason: String,
-    pub(super) loaded_rows: u64,
-}
-
-/// How many finished loads each database remembers, and for how long.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Retention {
-    pub(super) count_max: usize,
-    pub(super) age_max: Duration,
+    /// The load, if there is one.
+    pub(super) id: Option<i64>,
+    /// The backend that coordinates it, by its position.
+    pub(super) node: Option<usize>,
 }
 
 /// Whether a label is one: letters, digits, underscore and hyphen, 1 to 128 of them.
@@ -107,64 +53,26 @@ pub(super) fn is_valid(label: &str) -> bool {
     !label.is_empty() && label.len() <= LABEL_BYTES_MAX && label.bytes().all(valid)
 }
 
-/// The finished load that owns the label, if one does: aborted ones do not.
-fn owner(connection: &Connection, database: &str, label: &str) -> rusqlite::Result<Option<State>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT state FROM sb_loads WHERE database = ?1 AND label = ?2 AND state <> 'ABORTED' ORDER BY id DESC LIMIT 1",
-    )?;
-    let state: Option<String> = statement.query_row([database, label], |row| row.get(0)).optional()?;
-    Ok(state.map(|state| State::parse(&state)))
+/// What is to be begun.
+#[derive(Clone, Debug)]
+pub(super) struct Beginning<'a> {
+    pub(super) database: &'a str,
+    pub(super) label: &'a str,
+    pub(super) table: &'a str,
+    pub(super) user: &'a str,
+    pub(super) kind: LoadKind,
+    pub(super) node: Option<usize>,
+    pub(super) timeout: Duration,
 }
-
-/// What the newest finished load of the label came to.
-fn newest(connection: &Connection, database: &str, label: &str) -> rusqlite::Result<Option<Standing>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT state, reason FROM sb_loads WHERE database = ?1 AND label = ?2 ORDER BY id DESC LIMIT 1",
-    )?;
-    let row = |row: &rusqlite::Row<'_>| {
-        let state: String = row.get(0)?;
-        Ok(Standing { state: State::parse(&state), reason: row.get(1)? })
-    };
-    statement.query_row([database, label], row).optional()
-}
-
-/// Writes down how a load ended.
-fn record(connection: &Connection, ended: &Ended, now_ms: i64) -> rusqlite::Result<()> {
-    // An aborted load may be written twice, see `Registry::write_down`.
-    let mut statement =
-        connection.prepare_cached("INSERT OR REPLACE INTO sb_loads VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
-    let rows = i64::try_from(ended.loaded_rows).unwrap_or(i64::MAX);
-    let Ended { id, database, label, table, state, reason, .. } = ended;
-    statement.execute((id, database, label, table, state.as_str(), reason, rows, now_ms))?;
-    Ok(())
-}
-
-/// Forgets what the database should not remember: what is too old, and the oldest of what is too much. Loads that are
-/// on their way count too, though they cannot be forgotten.
-fn evict(connection: &Connection, database: &str, open: usize, keep: Retention, now_ms: i64) -> rusqlite::Result<()> {
-    let age_ms = i64::try_from(keep.age_max.as_millis()).unwrap_or(i64::MAX);
-    let mut by_age = connection.prepare_cached("DELETE FROM sb_loads WHERE database = ?1 AND finished_ms < ?2")?;
-    by_age.execute((database, now_ms.saturating_sub(age_ms)))?;
-    let mut by_count = connection.prepare_cached(
-        "DELETE FROM sb_loads WHERE database = ?1 AND id <=
-         (SELECT id FROM sb_loads WHERE database = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
-    )?;
-    by_count.execute((database, i64::try_from(keep.count_max.saturating_sub(open)).unwrap_or(i64::MAX)))?;
-    Ok(())
-}
-
-/// How many loads may be under way. Each of them keeps a thread busy, of which the runtime has 512; the others are for
-/// those who ask how it goes.
-const RUNNING_MAX: usize = 256;
 
 /// Why a load is not begun.
 #[derive(Debug)]
 pub(super) enum Refusal {
     Malformed,
-    /// So many loads are under way that there is no room for another.
+    /// So many loads of the database are under way that there is no room for another.
     Crowded(usize),
-    /// The label has an owner; this is what its client is told.
-    Taken(&'static str),
+    /// The label has an owner, which is in this state.
+    Taken(State),
     Sqlite(rusqlite::Error),
 }
 
@@ -182,22 +90,49 @@ impl From<rusqlite::Error> for CommitError {
     }
 }
 
+/// How far a load is to be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Goal {
+    /// Its rows are in the table.
+    Visible,
+    /// Its rows are staged, and it waits for a decision, but not longer than this.
+    Prepared(Duration),
+    /// Its rows are staged, it is decided, and becomes visible after this.
+    Committed(Duration),
+}
+
+/// What a decision on a load has come to, for a load that is no longer in PREPARE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Decided {
+    /// It was PREPARED, and now it is as wanted.
+    Done(i64),
+    /// It already was as wanted.
+    Already(i64),
+    /// It is committed, but not visible yet.
+    Publishing(i64),
+    /// It is in this state for good.
+    Refused(i64, State),
+    /// It is still in PREPARE, which its backend decides on.
+    Preparing,
+    Unknown,
+}
+
 /// How far a load in memory has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Phase {
     Prepare,
-    /// Its rows are being made visible: it can no longer be cancelled.
+    /// Its rows are being staged or made visible: it can no longer be cancelled.
     Committing,
     /// It was aborted, and the row that says so is still to be written.
-    Aborting(String),
+    Aborting,
 }
 
 #[derive(Debug)]
 struct Open {
-    database: String,
-    label: String,
-    table: String,
+    entry: Entry,
     phase: Phase,
+    /// When its time is up.
+    deadline: Instant,
     /// Wakes the request that carries the load when somebody else aborts it.
     aborted: Arc<Notify>,
 }
@@ -208,7 +143,7 @@ struct Loads {
     open: BTreeMap<i64, Open>,
 }
 
-/// Every load of the sandbox, on its way or finished.
+/// Every load of the sandbox, on its way or over.
 #[derive(Debug)]
 pub(super) struct Registry {
     store: Arc<Store>,
@@ -218,41 +153,37 @@ pub(super) struct Registry {
 
 impl Registry {
     pub(super) fn open(store: Arc<Store>, keep: Retention) -> rusqlite::Result<Self> {
-        let last: i64 = store.write(|transaction| {
-            transaction.execute_batch(SCHEMA)?;
-            transaction.query_row("SELECT coalesce(max(id), 1000) FROM sb_loads", [], |row| row.get(0))
+        let last = store.write(|transaction| {
+            ledger::create(transaction)?;
+            stage::create_catalog(transaction)?;
+            ledger::last_id(transaction)
         })?;
         Ok(Self { store, keep, loads: Mutex::new(Loads { next: last + 1, open: BTreeMap::new() }) })
     }
 
-    /// Begins a load under a label. It lives in memory until it is committed or aborted; dropping it aborts it.
-    pub(super) fn begin(self: &Arc<Self>, database: &str, label: &str, table: &str) -> Result<Load, Refusal> {
-        if !is_valid(label) {
+    /// Begins a load under a label. It lives in memory until it is prepared, committed or aborted; dropping it aborts it.
+    pub(super) fn begin(self: &Arc<Self>, what: &Beginning<'_>) -> Result<Load, Refusal> {
+        if !is_valid(what.label) {
             return Err(Refusal::Malformed);
         }
         // The lock is held over the question to the database: a label on its way there would otherwise be nowhere.
         let mut loads = self.loads();
-        if loads.owner(database, label).is_some() {
-            return Err(Refusal::Taken("RUNNING"));
+        if loads.owner(what.database, what.label).is_some() {
+            return Err(Refusal::Taken(State::Prepare));
         }
-        let running = loads.open.values().filter(|open| !matches!(open.phase, Phase::Aborting(_))).count();
+        let running = loads.open.values().filter(|open| open.phase != Phase::Aborting).count();
         if running >= RUNNING_MAX {
             return Err(Refusal::Crowded(running));
         }
-        let owner = self.store.read(|connection| owner(connection, database, label)).map_err(Refusal::Sqlite)?;
-        if let Some(status) = owner.and_then(State::existing_job_status) {
-            return Err(Refusal::Taken(status));
+        let owner = self.store.read(|connection| ledger::owner(connection, what.database, what.label));
+        if let Some(owner) = owner.map_err(Refusal::Sqlite)? {
+            return Err(Refusal::Taken(owner.state));
         }
         let id = loads.next;
         loads.next += 1;
         let aborted = Arc::new(Notify::new());
-        let open = Open {
-            database: database.to_owned(),
-            label: label.to_owned(),
-            table: table.to_owned(),
-            phase: Phase::Prepare,
-            aborted: Arc::clone(&aborted),
-        };
+        let deadline = SystemClock.instant() + what.timeout;
+        let open = Open { entry: what.entry(id), phase: Phase::Prepare, deadline, aborted: Arc::clone(&aborted) };
         loads.open.insert(id, open);
         Ok(Load { registry: Arc::clone(self), id, aborted })
     }
@@ -260,23 +191,134 @@ impl Registry {
     /// What is known of a label: of its newest load.
     pub(super) fn standing(&self, database: &str, label: &str) -> rusqlite::Result<Standing> {
         let loads = self.loads();
-        if let Some((_, open)) = loads.open.iter().rev().find(|(_, open)| open.is(database, label)) {
-            return Ok(match &open.phase {
-                Phase::Prepare | Phase::Committing => Standing { state: State::Prepare, reason: String::new() },
-                Phase::Aborting(reason) => Standing { state: State::Aborted, reason: reason.clone() },
-            });
+        if let Some(open) = loads.open.values().rev().find(|open| open.is(database, label)) {
+            return Ok(Standing::of(&open.entry));
         }
-        let found = self.store.read(|connection| newest(connection, database, label))?;
-        Ok(found.unwrap_or(Standing { state: State::Unknown, reason: String::new() }))
+        let found = self.store.read(|connection| ledger::newest(connection, database, label))?;
+        let unknown = || Standing { state: State::Unknown, reason: String::new(), id: None, node: None };
+        Ok(found.as_ref().map_or_else(unknown, Standing::of))
+    }
+
+    /// Every load that is known, the oldest first.
+    pub(super) fn all(&self) -> rusqlite::Result<Vec<Entry>> {
+        let loads = self.loads();
+        let mut all = self.store.read(ledger::all)?;
+        all.retain(|entry| !loads.open.contains_key(&entry.id));
+        all.extend(loads.open.values().map(|open| open.entry.clone()));
+        all.sort_by_key(|entry| entry.id);
+        Ok(all)
+    }
+
+    /// How many loads are in PREPARE in a database.
+    pub(super) fn running(&self, database: &str) -> usize {
+        let running = |open: &&Open| open.phase != Phase::Aborting && open.entry.database == database;
+        self.loads().open.values().filter(running).count()
     }
 
     /// Aborts the load that has the label, if it is in PREPARE; tells whether it was.
     pub(super) fn cancel(&self, database: &str, label: &str, reason: &str) -> rusqlite::Result<bool> {
-        let owner = {
+        let owner = self.loads().owner(database, label);
+        owner.map_or(Ok(false), |id| self.interrupt(id, reason))
+    }
+
+    /// Decides on a load that is no longer in PREPARE: commits what is PREPARED.
+    pub(super) fn commit_prepared(&self, database: &str, label: &str, hold: Duration) -> rusqlite::Result<Decided> {
+        self.decide(database, label, |transaction, mut entry| match entry.state {
+            State::Prepared if hold.is_zero() => {
+                stage::publish(transaction, entry.id)?;
+                entry.become_visible(now_ms());
+                ledger::record(transaction, &entry)?;
+                Ok(Decided::Done(entry.id))
+            }
+            State::Prepared => {
+                entry.become_committed(now_ms(), hold);
+                ledger::record(transaction, &entry)?;
+                Ok(Decided::Publishing(entry.id))
+            }
+            State::Committed | State::Visible => Ok(Decided::Already(entry.id)),
+            state => Ok(Decided::Refused(entry.id, state)),
+        })
+    }
+
+    /// Decides on a load that is no longer in PREPARE: aborts what is PREPARED.
+    pub(super) fn abort_prepared(&self, database: &str, label: &str, reason: &str) -> rusqlite::Result<Decided> {
+        self.decide(database, label, |transaction, entry| match entry.state {
+            State::Prepared => {
+                let id = entry.id;
+                give_up(transaction, entry, reason)?;
+                Ok(Decided::Done(id))
+            }
+            State::Aborted => Ok(Decided::Already(entry.id)),
+            state => Ok(Decided::Refused(entry.id, state)),
+        })
+    }
+
+    fn decide(
+        &self,
+        database: &str,
+        label: &str,
+        decide: impl FnOnce(&Transaction<'_>, Entry) -> rusqlite::Result<Decided>,
+    ) -> rusqlite::Result<Decided> {
+        if self.loads().owner(database, label).is_some() {
+            return Ok(Decided::Preparing);
+        }
+        self.store.write(|transaction| match ledger::newest(transaction, database, label)? {
+            None => Ok(Decided::Unknown),
+            Some(entry) => {
+                let decided = decide(transaction, entry)?;
+                self.evict(transaction, database, &[])?;
+                Ok(decided)
+            }
+        })
+    }
+
+    /// Does what is due: gives up loads whose time is over, and those in PREPARE whose backend is not there according to
+    /// `is_down`; makes committed ones visible; forgets old ones. Returns how many loads it ended or published.
+    pub(super) fn sweep(&self, is_down: impl Fn(usize) -> bool) -> rusqlite::Result<usize> {
+        let now = SystemClock.instant();
+        let due: Vec<(i64, &'static str)> = {
             let loads = self.loads();
-            loads.owner(database, label).map(|id| (id, Arc::clone(&loads.open[&id].aborted)))
+            let due = |(id, open): (&i64, &Open)| match open.entry.node {
+                _ if open.phase != Phase::Prepare => None,
+                _ if open.deadline <= now => Some((*id, TIMED_OUT)),
+                Some(node) if is_down(node) => Some((*id, COORDINATOR_DOWN)),
+                _ => None,
+            };
+            loads.open.iter().filter_map(due).collect()
         };
-        let Some((id, carrier)) = owner else { return Ok(false) };
+        let mut count = due.len();
+        for (id, reason) in due {
+            self.interrupt(id, reason)?;
+        }
+        let now_ms = now_ms();
+        let is_due = |entry: &Entry| match entry.state {
+            State::Prepared => entry.prepared_until_ms.is_some_and(|until| until <= now_ms),
+            _ => entry.publish_at_ms.is_none_or(|at| at <= now_ms),
+        };
+        if self.store.read(ledger::unfinished)?.iter().any(is_due) {
+            count += self.store.write(|transaction| {
+                // Asked again, as this is now the only one that writes.
+                let due: Vec<Entry> = ledger::unfinished(transaction)?.into_iter().filter(is_due).collect();
+                let count = due.len();
+                for mut entry in due {
+                    if entry.state == State::Prepared {
+                        give_up(transaction, entry, TIMED_OUT)?;
+                    } else {
+                        stage::publish(transaction, entry.id)?;
+                        entry.become_visible(now_ms);
+                        ledger::record(transaction, &entry)?;
+                    }
+                }
+                Ok(count)
+            })?;
+        }
+        self.write_down()?;
+        Ok(count)
+    }
+
+    /// Aborts a load in PREPARE that somebody else carries, and tells whoever that is.
+    fn interrupt(&self, id: i64, reason: &str) -> rusqlite::Result<bool> {
+        let Some(carrier) = self.loads().open.get(&id).map(|open| Arc::clone(&open.aborted)) else { return Ok(false) };
         let aborted = self.abort(id, reason);
         // Also when it could not be written down: it is aborted all the same.
         if !matches!(aborted, Ok(false)) {
@@ -292,7 +334,8 @@ impl Registry {
             let Some(open) = loads.open.get_mut(&id).filter(|open| open.phase == Phase::Prepare) else {
                 return Ok(false);
             };
-            open.phase = Phase::Aborting(reason.to_owned());
+            open.phase = Phase::Aborting;
+            open.entry.become_aborted(now_ms(), reason);
         }
         self.write_down().map(|()| true)
     }
@@ -311,21 +354,24 @@ impl Registry {
         Ok(())
     }
 
-    /// Writes down how a load ended and which others were aborted, and forgets older ones. Returns what it wrote.
-    fn settle(&self, connection: &Connection, ended: Option<Ended>) -> rusqlite::Result<Vec<i64>> {
-        let now_ms = now_ms();
+    /// Writes down what a load came to and which others were aborted, and forgets older ones. Returns what it wrote.
+    fn settle(&self, connection: &Connection, moved: Option<Entry>) -> rusqlite::Result<Vec<i64>> {
         let mut all = self.loads().aborted();
-        all.extend(ended);
-        for ended in &all {
-            record(connection, ended, now_ms)?;
+        all.extend(moved);
+        for entry in &all {
+            ledger::record(connection, entry)?;
         }
-        let written: Vec<i64> = all.iter().map(|ended| ended.id).collect();
-        for database in all.iter().map(|ended| ended.database.as_str()).collect::<BTreeSet<_>>() {
-            let others = |(id, open): &(&i64, &Open)| open.database == database && !written.contains(id);
-            let open = self.loads().open.iter().filter(others).count();
-            evict(connection, database, open, self.keep, now_ms)?;
+        let written: Vec<i64> = all.iter().map(|entry| entry.id).collect();
+        for database in all.iter().map(|entry| entry.database.as_str()).collect::<BTreeSet<_>>() {
+            self.evict(connection, database, &written)?;
         }
         Ok(written)
+    }
+
+    fn evict(&self, connection: &Connection, database: &str, written: &[i64]) -> rusqlite::Result<()> {
+        let others = |(id, open): &(&i64, &Open)| open.entry.database == database && !written.contains(id);
+        let open = self.loads().open.iter().filter(others).count();
+        ledger::evict(connection, database, open, self.keep, now_ms())
     }
 
     fn loads(&self) -> MutexGuard<'_, Loads> {
@@ -334,19 +380,52 @@ impl Registry {
     }
 }
 
+fn give_up(transaction: &Transaction<'_>, mut entry: Entry, reason: &str) -> rusqlite::Result<()> {
+    stage::discard(transaction, entry.id)?;
+    entry.become_aborted(now_ms(), reason);
+    ledger::record(transaction, &entry)
+}
+
+impl Beginning<'_> {
+    fn entry(&self, id: i64) -> Entry {
+        Entry {
+            id,
+            database: self.database.to_owned(),
+            label: self.label.to_owned(),
+            table: self.table.to_owned(),
+            user: self.user.to_owned(),
+            kind: self.kind,
+            node: self.node,
+            timeout_seconds: self.timeout.as_secs(),
+            state: State::Prepare,
+            reason: String::new(),
+            totals: Totals::default(),
+            begun_ms: now_ms(),
+            prepared_ms: None,
+            committed_ms: None,
+            finished_ms: None,
+            prepared_until_ms: None,
+            publish_at_ms: None,
+        }
+    }
+}
+
+impl Standing {
+    fn of(entry: &Entry) -> Self {
+        Self { state: entry.state, reason: entry.reason.clone(), id: Some(entry.id), node: entry.node }
+    }
+}
+
 impl Loads {
     fn owner(&self, database: &str, label: &str) -> Option<i64> {
-        let owns = |open: &Open| open.is(database, label) && !matches!(open.phase, Phase::Aborting(_));
+        let owns = |open: &Open| open.is(database, label) && open.phase != Phase::Aborting;
         self.open.iter().find(|(_, open)| owns(open)).map(|(id, _)| *id)
     }
 
     /// The loads that were aborted and are not yet known to be in the table.
-    fn aborted(&self) -> Vec<Ended> {
-        let ended = |(id, open): (&i64, &Open)| match &open.phase {
-            Phase::Aborting(reason) => Some(open.ended(*id, State::Aborted, reason, 0)),
-            Phase::Prepare | Phase::Committing => None,
-        };
-        self.open.iter().filter_map(ended).collect()
+    fn aborted(&self) -> Vec<Entry> {
+        let aborted = self.open.values().filter(|open| open.phase == Phase::Aborting);
+        aborted.map(|open| open.entry.clone()).collect()
     }
 
     fn forget(&mut self, written: &[i64]) {
@@ -356,19 +435,7 @@ impl Loads {
 
 impl Open {
     fn is(&self, database: &str, label: &str) -> bool {
-        self.database == database && self.label == label
-    }
-
-    fn ended(&self, id: i64, state: State, reason: &str, loaded_rows: u64) -> Ended {
-        Ended {
-            id,
-            database: self.database.clone(),
-            label: self.label.clone(),
-            table: self.table.clone(),
-            state,
-            reason: reason.to_owned(),
-            loaded_rows,
-        }
+        self.entry.database == database && self.entry.label == label
     }
 }
 
@@ -392,17 +459,24 @@ impl Load {
         Arc::clone(&self.aborted)
     }
 
-    /// Runs a transaction that ends with the load being visible. `f` makes the rows and tells how many.
+    /// Whether it is still in PREPARE.
+    pub(super) fn is_open(&self) -> bool {
+        self.registry.loads().open.get(&self.id).is_some_and(|open| open.phase == Phase::Prepare)
+    }
+
+    /// Runs a transaction that ends with the load being as wanted. `f` makes the rows, in the table or staged, and tells
+    /// what it came to.
     ///
     /// Rows and label become durable together, in one commit; when anything fails there is neither, and the load is
     /// still in PREPARE.
-    pub(super) fn commit<E: From<CommitError>>(
+    pub(super) fn finish<E: From<CommitError>>(
         &self,
-        f: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<u64, E>,
-    ) -> Result<u64, E> {
+        goal: Goal,
+        f: impl FnOnce(&Transaction<'_>) -> Result<Totals, E>,
+    ) -> Result<(), E> {
         let mut failed = None;
         let result = self.registry.store.write(|transaction| {
-            let attempt = f(transaction).and_then(|rows| Ok((rows, self.seal(transaction, rows).map_err(E::from)?)));
+            let attempt = f(transaction).and_then(|totals| self.seal(transaction, goal, totals).map_err(E::from));
             attempt.map_err(|error| {
                 failed = Some(error);
                 // Any error rolls the transaction back; the one that matters is kept aside.
@@ -417,12 +491,12 @@ impl Load {
     }
 
     /// Brings memory in line with what the database has made of a commit.
-    fn conclude(&self, result: rusqlite::Result<(u64, Vec<i64>)>) -> rusqlite::Result<u64> {
+    fn conclude(&self, result: rusqlite::Result<Vec<i64>>) -> rusqlite::Result<()> {
         let mut loads = self.registry.loads();
         match result {
-            Ok((rows, written)) => {
+            Ok(written) => {
                 loads.forget(&written);
-                Ok(rows)
+                Ok(())
             }
             Err(error) => {
                 if let Some(open) = loads.open.get_mut(&self.id).filter(|open| open.phase == Phase::Committing) {
@@ -438,19 +512,33 @@ impl Load {
         self.registry.abort(self.id, reason).map(|_| ())
     }
 
-    fn seal(&self, connection: &Connection, rows: u64) -> Result<Vec<i64>, CommitError> {
-        let ended = {
+    /// Leaves the load in PREPARE, as a backend does that dies or whose rollback is lost: only its time, a cancellation
+    /// or the end of the process frees the label.
+    pub(super) fn leave(self) {
+        std::mem::forget(self);
+    }
+
+    fn seal(&self, connection: &Connection, goal: Goal, totals: Totals) -> Result<Vec<i64>, CommitError> {
+        let entry = {
             let mut loads = self.registry.loads();
             match loads.open.get_mut(&self.id) {
                 Some(open) if open.phase == Phase::Prepare => {
                     open.phase = Phase::Committing;
-                    open.ended(self.id, State::Visible, "", rows)
+                    let mut entry = Entry { totals, ..open.entry.clone() };
+                    match goal {
+                        Goal::Visible => entry.become_visible(now_ms()),
+                        Goal::Prepared(limit) => entry.become_prepared(now_ms(), limit),
+                        Goal::Committed(hold) => entry.become_committed(now_ms(), hold),
+                    }
+                    entry
                 }
-                Some(Open { phase: Phase::Aborting(reason), .. }) => return Err(CommitError::Aborted(reason.clone())),
+                Some(Open { phase: Phase::Aborting, entry, .. }) => {
+                    return Err(CommitError::Aborted(entry.reason.clone()));
+                }
                 _ => return Err(CommitError::Aborted("the transaction is over".to_owned())),
             }
         };
-        Ok(self.registry.settle(connection, Some(ended))?)
+        Ok(self.registry.settle(connection, Some(entry))?)
     }
 }
 
@@ -462,11 +550,6 @@ impl Drop for Load {
             tracing::warn!(error = %error, transaction = self.id, "an aborted load could not be written down");
         }
     }
-}
-
-fn now_ms() -> i64 {
-    let since = SystemClock.now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

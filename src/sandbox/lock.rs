@@ -108,7 +108,13 @@ mod tests {
 
     fn addresses() -> Addresses {
         let address = "127.0.0.1:1".parse().expect("an address");
-        Addresses { frontend: address, backend: address, mysql: address }
+        Addresses {
+            frontend: address,
+            backend: address,
+            mysql: address,
+            followers: Vec::new(),
+            more_backends: Vec::new(),
+        }
     }
 
     #[test]

@@ -14,27 +14,36 @@
 //! Bodies are spooled to disk before they are parsed, and rows are taken from there one at a time, so memory does not
 //! grow with the size of a load. When the disk is slower than the client, the client waits.
 //!
-//! Not here yet: the transaction interface (`/api/transaction/…` answers 404), several backends, faults on demand,
-//! tables with keys other than duplicate.
+//! Several nodes share one process and one database; each backend has the data of its own transactions in memory, which
+//! it loses when it is switched off.
 
 mod answer;
 mod backend;
 mod body;
 mod cell;
+mod cluster;
 mod columns;
+mod control;
+mod coordinator;
 mod csv;
 mod decompress;
+mod dialect;
 mod error;
 mod error_log;
 mod frontend;
 mod function;
 mod http;
 mod ingest;
+mod intake;
 mod json;
 mod json_path;
 mod label;
+mod ledger;
 mod load;
 mod lock;
+mod member;
+mod merge;
+mod multi;
 mod mysql;
 mod nested;
 mod node;
@@ -45,9 +54,11 @@ mod schema_api;
 mod select;
 mod sql;
 mod sql_api;
+mod stage;
 mod store;
 mod surface;
 mod temporal;
+mod transaction;
 mod types;
 mod value;
 mod wire;
@@ -69,13 +80,19 @@ use tokio::task::JoinSet;
 use crate::model::Secret;
 
 use backend::Backend;
+use cluster::Cluster;
+use coordinator::Coordinator;
+pub use dialect::Dialect;
 pub use error::Error;
 use error_log::ErrorLog;
 use frontend::Frontend;
-use label::{Registry, Retention};
+use label::Registry;
+use ledger::Retention;
 use lock::Lock;
+use member::{Kind, Life, Member, Power};
 use node::Node;
 use store::Store;
+use surface::frontend::Surface;
 
 /// What a sandbox is to be.
 #[derive(Clone, Debug)]
@@ -98,6 +115,15 @@ pub struct Options {
     pub label_keep_max: usize,
     /// How long a finished load is remembered.
     pub label_keep: Duration,
+    /// How many backends there are, 1 to 32.
+    pub backends: usize,
+    /// How many frontends there are beside the one that leads, 0 to 8.
+    pub followers: usize,
+    /// What the nodes say that their host is, in redirects and error logs; none means the address that they are reached
+    /// by.
+    pub advertise_host: Option<String>,
+    /// Which release it speaks like.
+    pub dialect: Dialect,
 }
 
 impl Options {
@@ -114,6 +140,10 @@ impl Options {
             discard: false,
             label_keep_max: 1000,
             label_keep: Duration::from_hours(72),
+            backends: 1,
+            followers: 0,
+            advertise_host: None,
+            dialect: Dialect::default(),
         }
     }
 
@@ -134,6 +164,26 @@ pub struct Addresses {
     pub backend: SocketAddr,
     /// The frontend, for MySQL clients.
     pub mysql: SocketAddr,
+    /// The frontends that do not lead, for HTTP.
+    #[serde(default)]
+    pub followers: Vec<SocketAddr>,
+    /// The backends after the first, for HTTP.
+    #[serde(default)]
+    pub more_backends: Vec<SocketAddr>,
+}
+
+impl Addresses {
+    fn of(cluster: &Cluster) -> Self {
+        let rest = |members: &[Arc<Member>]| members[1..].iter().map(|member| member.address).collect();
+        let first = &cluster.frontends[0];
+        Self {
+            frontend: first.address,
+            backend: cluster.backends[0].address,
+            mysql: first.mysql.expect("a frontend listens for MySQL clients"),
+            followers: rest(&cluster.frontends),
+            more_backends: rest(&cluster.backends),
+        }
+    }
 }
 
 /// A running sandbox. Dropping it breaks off what is under way; see [`Sandbox::drain`].
@@ -155,21 +205,42 @@ impl Sandbox {
     /// Starts a sandbox on the caller's runtime. When this returns, it answers.
     pub async fn start(options: Options) -> Result<Self, Error> {
         let (alive, released) = mpsc::channel(1);
-        let (node, options) = http::blocking(move || prepare(options, alive)).await?;
-        let frontend = listen(&options, options.fe_port).await?;
-        let backend = listen(&options, options.be_port).await?;
-        let mysql = listen(&options, options.mysql_port).await?;
-        let addresses = Addresses { frontend: frontend.1, backend: backend.1, mysql: mysql.1 };
+        let (opened, options) = http::blocking(move || Opened::new(options)).await?;
+        let (mut frontends, mut backends, mut clients) = (Vec::new(), Vec::new(), Vec::new());
+        for position in 0..=options.followers {
+            let (mysql, mysql_address) = listen(&options, options.mysql_port, position).await?;
+            let (listener, address) = listen(&options, options.fe_port, position).await?;
+            let member = Member::new(Kind::Frontend, position, address, Some(mysql_address));
+            frontends.push((listener, Arc::new(member)));
+            clients.push(mysql);
+        }
+        for position in 0..options.backends {
+            let (listener, address) = listen(&options, options.be_port, position).await?;
+            backends.push((listener, Arc::new(Member::new(Kind::Backend, position, address, None))));
+        }
+        let members = |listeners: &[(TcpListener, Arc<Member>)]| {
+            listeners.iter().map(|(_, member)| Arc::clone(member)).collect::<Vec<_>>()
+        };
+        let (frontend_members, backend_members) = (members(&frontends), members(&backends));
+        let node = opened.into_node(&options, (frontend_members, backend_members), alive);
         let (shutdown, stop) = watch::channel(false);
         let mut listeners = JoinSet::new();
-        let overview = surface::Alone::new(Arc::clone(&node.store), &addresses);
-        let surface = surface::frontend::Surface::new("fe1", Arc::clone(&node.store), Arc::new(overview));
-        let handler = Frontend { node: Arc::clone(&node), backend: addresses.backend, surface: Arc::new(surface) };
-        listeners.spawn(http::serve(frontend.0, Arc::new(handler), stop.clone(), Some(PATIENCE)));
-        let handler = Backend { node: Arc::clone(&node), address: addresses.backend, shutdown: stop.clone() };
-        // A load whose body is whole is finished, however long it takes: its client would not know how it ended.
-        listeners.spawn(http::serve(backend.0, Arc::new(handler), stop.clone(), None));
-        listeners.spawn(mysql::serve(mysql.0, Arc::clone(&node.store), stop));
+        for (listener, member) in frontends {
+            let overview: Arc<dyn overview::Overview> = Arc::clone(&node.cluster) as _;
+            let surface = Surface::new(&member.name(), Arc::clone(&node.store), overview);
+            let handler = Frontend { node: Arc::clone(&node), member: Arc::clone(&member), surface: Arc::new(surface) };
+            listeners.spawn(live(listener, member, Arc::new(handler), stop.clone(), Some(PATIENCE)));
+        }
+        for (listener, member) in backends {
+            let handler = Backend { node: Arc::clone(&node), member: Arc::clone(&member), shutdown: stop.clone() };
+            // A load whose body is whole is finished, however long it takes: its client would not know how it ended.
+            listeners.spawn(live(listener, member, Arc::new(handler), stop.clone(), None));
+        }
+        for listener in clients {
+            listeners.spawn(mysql::serve(listener, Arc::clone(&node.store), stop.clone()));
+        }
+        listeners.spawn(sweep(Arc::clone(&node), stop));
+        let addresses = Addresses::of(&node.cluster);
         node.lock.announce(&addresses)?;
         Ok(Self { addresses, shutdown, listeners, node, released })
     }
@@ -199,23 +270,108 @@ pub fn running(dir: &Path) -> Result<Option<Addresses>, Error> {
     lock::running(dir)
 }
 
-/// Takes the directory and opens what is in it.
-fn prepare(options: Options, alive: mpsc::Sender<()>) -> Result<(Arc<Node>, Options), Error> {
-    let dir = &options.dir;
-    let lock = Lock::take(dir)?;
-    let password = options.password.as_ref().map(|password| password.expose().as_str());
-    let database = |source: Box<dyn std::error::Error + Send + Sync>| Error::Database { dir: dir.clone(), source };
-    let store = Arc::new(Store::open(dir, password).map_err(|error| database(error.into()))?);
-    let keep = Retention { count_max: options.label_keep_max, age_max: options.label_keep };
-    let registry = Registry::open(Arc::clone(&store), keep).map_err(|error| database(error.into()))?;
-    let failed = |source: io::Error| Error::Directory { path: dir.clone(), source };
-    let error_log = ErrorLog::open(dir).map_err(failed)?;
-    let (dir, discard) = (dir.clone(), options.discard);
-    let node = Node { dir, store, registry: Arc::new(registry), error_log, discard, lock, _alive: alive };
-    Ok((Arc::new(node), options))
+/// How often what is due is done, where a server takes 30 seconds.
+const SWEEP_PAUSE: Duration = Duration::from_millis(200);
+/// How long to wait for the port of a node that comes back.
+const PORT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves a node while it is up. When it goes down its connections break and its port is closed.
+async fn live(
+    listener: TcpListener,
+    member: Arc<Member>,
+    handler: Arc<impl http::Handler>,
+    mut stop: watch::Receiver<bool>,
+    patience: Option<Duration>,
+) {
+    let mut life = member.watch();
+    let mut listener = Some(listener);
+    loop {
+        let deaths = life.borrow_and_update().deaths;
+        if let Some(listener) = listener.take() {
+            tokio::select! {
+                () = http::serve(listener, Arc::clone(&handler), stop.clone(), patience) => return,
+                // The serving is dropped here, and the connections with it.
+                _ = life.wait_for(|life| life.deaths != deaths) => {}
+            }
+        }
+        let is_back = life.wait_for(|life: &Life| !matches!(life.power, Power::Down(_)));
+        tokio::select! {
+            () = http::stopped(&mut stop) => return,
+            _ = is_back => {}
+        }
+        match TcpListener::bind(member.address).await {
+            Ok(bound) => listener = Some(bound),
+            Err(error) => {
+                tracing::warn!(error = %error, node = %member.name(), "a node that came back waits for its port");
+                tokio::time::sleep(PORT_PAUSE).await;
+            }
+        }
+    }
 }
 
-async fn listen(options: &Options, port: u16) -> Result<(TcpListener, SocketAddr), Error> {
+/// Does what is due again and again, until the sandbox stops.
+async fn sweep(node: Arc<Node>, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = http::stopped(&mut stop) => return,
+            () = tokio::time::sleep(SWEEP_PAUSE) => {}
+        }
+        let node = Arc::clone(&node);
+        if let Err(error) = http::blocking(move || node.sweep()).await {
+            tracing::warn!(error = %error, "what was due could not be done");
+        }
+    }
+}
+
+/// A directory that was taken, and what is in it.
+struct Opened {
+    lock: Lock,
+    store: Arc<Store>,
+    registry: Arc<Registry>,
+    error_log: ErrorLog,
+}
+
+impl Opened {
+    fn new(options: Options) -> Result<(Self, Options), Error> {
+        let dir = &options.dir;
+        let lock = Lock::take(dir)?;
+        let password = options.password.as_ref().map(|password| password.expose().as_str());
+        let database = |source: Box<dyn std::error::Error + Send + Sync>| Error::Database { dir: dir.clone(), source };
+        let store = Arc::new(Store::open(dir, password).map_err(|error| database(error.into()))?);
+        let keep = Retention { count_max: options.label_keep_max, age_max: options.label_keep };
+        let registry = Registry::open(Arc::clone(&store), keep).map_err(|error| database(error.into()))?;
+        let failed = |source: io::Error| Error::Directory { path: dir.clone(), source };
+        let error_log = ErrorLog::open(dir).map_err(failed)?;
+        Ok((Self { lock, store, registry: Arc::new(registry), error_log }, options))
+    }
+
+    fn into_node(
+        self,
+        options: &Options,
+        (frontends, backends): (Vec<Arc<Member>>, Vec<Arc<Member>>),
+        alive: mpsc::Sender<()>,
+    ) -> Arc<Node> {
+        let Self { lock, store, registry, error_log } = self;
+        let advertised = options.advertise_host.clone();
+        let cluster = Cluster::new(options.dialect, Arc::clone(&registry), frontends, backends, advertised);
+        Arc::new(Node {
+            dir: options.dir.clone(),
+            store,
+            registry,
+            cluster: Arc::new(cluster),
+            coordinator: Coordinator::default(),
+            error_log,
+            discard: options.discard,
+            lock,
+            _alive: alive,
+        })
+    }
+}
+
+/// Listens for the node in some position: on the port after those of the nodes before it, or any if the port is 0.
+async fn listen(options: &Options, port: u16, position: usize) -> Result<(TcpListener, SocketAddr), Error> {
+    let offset = u16::try_from(position).unwrap_or(u16::MAX);
+    let port = if port == 0 { 0 } else { port.saturating_add(offset) };
     let address = SocketAddr::new(options.host, port);
     let failed = |source| Error::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;

@@ -1,22 +1,27 @@
-//! [`Node`]: what the frontend and the backend share.
+//! [`Node`]: what the frontends and the backends share.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use super::cluster::Cluster;
+use super::coordinator::Coordinator;
 use super::error_log::ErrorLog;
 use super::label::Registry;
 use super::lock::Lock;
+use super::member::{Kind, Member, Order};
 use super::store::Store;
 
-/// The state behind both listeners.
+/// The state behind all listeners.
 #[derive(Debug)]
 pub(super) struct Node {
     /// Where bodies are spooled.
     pub(super) dir: PathBuf,
     pub(super) store: Arc<Store>,
     pub(super) registry: Arc<Registry>,
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) coordinator: Coordinator,
     pub(super) error_log: ErrorLog,
     /// Whether rows are counted and dropped.
     pub(super) discard: bool,
@@ -24,4 +29,26 @@ pub(super) struct Node {
     pub(super) lock: Lock,
     /// Never sent on; its end tells that the node is gone.
     pub(super) _alive: mpsc::Sender<()>,
+}
+
+impl Node {
+    /// Carries out what somebody wants done to a node.
+    pub(super) fn order(&self, member: &Member, order: Order) {
+        let led = member.kind == Kind::Frontend && self.cluster.leader().position == member.position;
+        member.obey(order);
+        if led && matches!(order, Order::Down | Order::Restart) {
+            self.coordinator.lose();
+        }
+    }
+
+    /// Does what is due, see the sweeps of its parts.
+    pub(super) fn sweep(&self) -> rusqlite::Result<()> {
+        for backend in &self.cluster.backends {
+            backend.contexts.sweep();
+        }
+        self.registry
+            .sweep(|position| self.cluster.backends.get(position).is_some_and(|backend| !backend.seems_alive()))?;
+        self.coordinator.sweep();
+        Ok(())
+    }
 }

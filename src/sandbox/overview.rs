@@ -5,6 +5,8 @@
 
 use std::fmt::Debug;
 
+use serde::{Deserialize, Serialize};
+
 /// Who can be asked what the sandbox is doing.
 pub(super) trait Overview: Debug + Send + Sync {
     /// The release that the sandbox claims to be: `3.5.0-sandbox`.
@@ -75,7 +77,7 @@ pub(super) struct LoadView {
 }
 
 /// How a load came about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum LoadKind {
     /// One request to `_stream_load`.
     Stream,

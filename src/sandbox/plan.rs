@@ -80,6 +80,11 @@ impl Plan {
             origins,
         })
     }
+
+    /// The same plan with rows that go somewhere else than into the table.
+    pub(super) fn with_storage(&self, table: &TableDef, storage: &str) -> Self {
+        Self { insert: self.insert.replacen(&table.storage(), storage, 1), ..self.clone() }
+    }
 }
 
 /// The fields and the derived columns that a request speaks of.

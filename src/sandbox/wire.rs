@@ -69,6 +69,57 @@ impl LoadRequest {
             content_length,
         })
     }
+
+    /// Whether another body may follow one that was sent with this: `label`, `timeout` and `max_filter_ratio` may differ,
+    /// and the length has to.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let plain = |request: &Self| Self {
+            label: None,
+            max_filter_ratio: 0.0,
+            timeout: TIMEOUT_DEFAULT,
+            content_length: None,
+            ..request.clone()
+        };
+        plain(self) == plain(other)
+    }
+}
+
+/// A header's text, for those that every request may have.
+pub(super) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    Headers(headers).text(name).ok().flatten().map(str::to_owned)
+}
+
+/// A header that counts seconds, 1 to three days. The error is the message of the reply.
+pub(super) fn seconds(headers: &HeaderMap, name: &str) -> Result<Option<Duration>, String> {
+    let number = Headers(headers).number(name).map_err(|_| format!("Invalid {name} format"))?;
+    match number {
+        None => Ok(None),
+        Some(seconds @ 1..=TIMEOUT_SECONDS_MAX) => Ok(Some(Duration::from_secs(seconds))),
+        Some(seconds) => {
+            Err(format!("Invalid {name}: {seconds}. Timeout should between 1 and {TIMEOUT_SECONDS_MAX} seconds"))
+        }
+    }
+}
+
+/// A header that counts milliseconds; what is none counts as not given.
+pub(super) fn millis(headers: &HeaderMap, name: &str) -> Option<Duration> {
+    Headers(headers).number(name).ok().flatten().map(Duration::from_millis)
+}
+
+/// A header that is `true` or something else.
+pub(super) fn flag(headers: &HeaderMap, name: &str) -> bool {
+    text(headers, name).is_some_and(|text| text.eq_ignore_ascii_case("true"))
+}
+
+/// Checks what the bodies of a transaction announce together. The error is the message of the reply.
+pub(super) fn check_sizes(announced: u64, format: &Format, headers: &HeaderMap) -> Result<(), String> {
+    if announced > BODY_BYTES_MAX {
+        return Err(format!("body size {announced} exceed limit: {BODY_BYTES_MAX}, streaming_load_max_mb"));
+    }
+    match format {
+        Format::Json(_) => Headers(headers).check_json_size(Some(announced)),
+        Format::Csv(_) => Ok(()),
+    }
 }
 
 /// Typed access to headers.
@@ -110,13 +161,7 @@ impl Headers<'_> {
     }
 
     fn timeout(&self) -> Result<Duration, String> {
-        match self.number("timeout").map_err(|_| "Invalid timeout format".to_owned())? {
-            None => Ok(TIMEOUT_DEFAULT),
-            Some(seconds @ 1..=TIMEOUT_SECONDS_MAX) => Ok(Duration::from_secs(seconds)),
-            Some(seconds) => {
-                Err(format!("Invalid timeout: {seconds}. Timeout should between 1 and {TIMEOUT_SECONDS_MAX} seconds"))
-            }
-        }
+        Ok(seconds(self.0, "timeout")?.unwrap_or(TIMEOUT_DEFAULT))
     }
 
     fn format(&self, length: Option<u64>) -> Result<(Format, Option<Codec>), String> {
@@ -214,10 +259,8 @@ impl Headers<'_> {
                 return Err(format!("the sandbox does not support the header {name}"));
             }
         }
-        for name in ["negative", "enable_merge_commit"] {
-            if self.flag(name)? {
-                return Err(format!("the sandbox does not support the header {name}"));
-            }
+        if self.flag("negative")? {
+            return Err("the sandbox does not support the header negative".to_owned());
         }
         match self.text("envelope")? {
             Some(name) if !name.eq_ignore_ascii_case("none") => {

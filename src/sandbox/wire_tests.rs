@@ -115,7 +115,6 @@ fn what_is_wrong_is_refused_with_the_servers_words() {
         (vec![("content-length", "999999999999999")], "exceed limit"),
         (vec![("partial_update", "true")], "Only primary key table support partial update"),
         (vec![("partitions", "p1")], "does not support the header partitions"),
-        (vec![("enable_merge_commit", "true")], "does not support the header enable_merge_commit"),
         (vec![("columns", "a,,b")], "parse columns header failed"),
     ] {
         let message = parse(&headers).expect_err(words);

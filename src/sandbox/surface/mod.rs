@@ -10,9 +10,6 @@
 //! where that is known from; `docs/http.md` is that table on paper, and a test compares the two. What a path does is a
 //! function over what the node knows: it runs where blocking is allowed, and changes nothing but settings.
 
-mod alone;
 pub(super) mod frontend;
 pub(super) mod rest;
 mod route;
-
-pub(super) use alone::Alone;

@@ -5,10 +5,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::client::{authorization, read, request};
-use super::{Load, World, get, load, send};
+use super::{Load, TABLE, World, get, load, send};
 use crate::failure::{Code, Failure};
 use crate::model::Secret;
-use crate::sandbox::{Error, Options, Sandbox, running};
+use crate::sandbox::{Dialect, Error, Options, Sandbox, running};
 
 #[tokio::test]
 async fn the_frontend_redirects_a_load_without_asking_for_its_body() {
@@ -111,7 +111,7 @@ async fn a_body_may_come_in_chunks_and_without_an_expectation() {
 
 #[tokio::test]
 async fn the_answer_has_the_servers_fields_in_their_order() {
-    let world = World::new().await;
+    let world = World::with(|options| Options { dialect: Dialect::V4_0, ..options }, TABLE).await;
     let response =
         load(&world.sandbox, &Load { headers: &[("label", "l")], body: b"1\ta\t1\n", ..Load::default() }).await;
     assert_eq!(response.header("content-type"), Some("application/json"));
@@ -141,7 +141,7 @@ async fn both_nodes_tell_that_they_are_well() {
     let row = &backends.json()[0];
     assert_eq!(row["HttpPort"], addresses.backend.port().to_string());
     assert_eq!((row["IP"].as_str(), row["Alive"].as_str()), (Some("127.0.0.1"), Some("true")));
-    for path in ["/api/transaction/begin", "/nothing"] {
+    for path in ["/api/transaction/dance", "/nothing"] {
         let response = request(addresses.frontend, "POST", path, &authorization("root:x")).await;
         assert_eq!((response.status(), response.body()), (404, "Not Found"), "{path}");
         assert_eq!(open(addresses.backend, path).await.status(), 404, "{path}");

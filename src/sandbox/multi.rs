@@ -1,0 +1,114 @@
+//! Transactions over several tables of a database (4.0), which the frontend decides on.
+//!
+//! Each table has its own data on a backend, and takes one body at a time; loads into different tables go on side by side.
+//! There is no PREPARED here: what is committed becomes visible as a whole, in one commit.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::ingest::{Failed, Tally};
+use super::intake::Place;
+use super::label::{Goal, Load};
+use super::load;
+use super::node::Node;
+use super::transaction::Context;
+
+/// How long a transaction over several tables may take when it does not say.
+pub(super) const TIMEOUT_DEFAULT: Duration = Duration::from_secs(20);
+
+/// A transaction over several tables.
+#[derive(Debug)]
+pub(super) struct Multi {
+    pub(super) id: i64,
+    pub(super) timeout: Duration,
+    load: Mutex<Option<Load>>,
+    parts: Mutex<Parts>,
+}
+
+#[derive(Debug, Default)]
+struct Parts {
+    /// Which backend takes the bodies for a table, by its position.
+    homes: BTreeMap<String, usize>,
+    contexts: Vec<Arc<Context>>,
+}
+
+impl Multi {
+    pub(super) fn new(load: Load, timeout: Duration) -> Self {
+        Self { id: load.id(), timeout, load: Mutex::new(Some(load)), parts: Mutex::default() }
+    }
+
+    fn parts(&self) -> MutexGuard<'_, Parts> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn load(&self) -> MutexGuard<'_, Option<Load>> {
+        self.load.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it is still in PREPARE.
+    pub(super) fn is_live(&self) -> bool {
+        self.load().as_ref().is_some_and(Load::is_open)
+    }
+
+    /// The backend for a table: the one that has it, or else the one that is offered.
+    pub(super) fn home(&self, table: &str, offered: usize) -> usize {
+        *self.parts().homes.entry(table.to_owned()).or_insert(offered)
+    }
+
+    /// Remembers the data for a table.
+    pub(super) fn join(&self, context: &Arc<Context>) {
+        let mut parts = self.parts();
+        if !parts.contexts.iter().any(|other| Arc::ptr_eq(other, context)) {
+            parts.contexts.push(Arc::clone(context));
+        }
+    }
+
+    /// Aborts all of it.
+    pub(super) fn abort(&self, reason: &str) {
+        if let Some(load) = self.load().take() {
+            load::abort(&load, reason);
+        }
+    }
+
+    /// Commits all of it. The error is the message of the answer; the transaction is over then, unless a load is still
+    /// on its way.
+    pub(super) fn commit(&self, node: &Node) -> Result<(), String> {
+        let contexts = self.parts().contexts.clone();
+        let mut works = Vec::with_capacity(contexts.len());
+        for context in &contexts {
+            match context.try_work() {
+                Some(work) => works.push((context, work)),
+                None => return Err(format!("transaction of table {} is in processing, retry later", context.table())),
+            }
+        }
+        let load = self.load();
+        let Some(open) = load.as_ref() else { return Err("the transaction is aborted".to_owned()) };
+        let result = open.finish(Goal::Visible, |transaction| {
+            let mut all = Tally::default();
+            let mut bytes = 0;
+            for (_, work) in &mut works {
+                if work.is_lost() {
+                    return Err(Failed::Aborted(super::label::COORDINATOR_DOWN.to_owned()));
+                }
+                let mut tally = Tally::default();
+                work.pour(transaction, Place::Table, &mut tally)?;
+                bytes += work.received();
+                all.counts = all.counts + tally.counts;
+            }
+            Ok::<_, Failed>(load::totals(&all, bytes, None))
+        });
+        drop(works);
+        drop(load);
+        for context in &contexts {
+            for backend in &node.cluster.backends {
+                backend.contexts.remove(context);
+            }
+        }
+        result.map_err(|failed| {
+            let message = load::message(failed);
+            self.abort(&message);
+            message
+        })
+    }
+}

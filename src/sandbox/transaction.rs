@@ -1,0 +1,573 @@
+//! Transactions on a backend: the bodies that belong to one, and what becomes of them.
+//!
+//! ```text
+//!  begin ─▶ load* ─┬▶ prepare ─▶ (frontend) commit or rollback
+//!                  ├▶ commit
+//!                  └▶ rollback, or any failure
+//! ```
+//!
+//! The data of a transaction belongs to the backend that began it: another one does not know the label. Bodies are only
+//! taken in by `load`; whether their rows are any good comes out with `prepare` or `commit`. One request at a time may
+//! work on a transaction; others are told so before their body is wanted.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use hyper::header::HeaderMap;
+use tokio::sync::OwnedMutexGuard;
+
+use super::answer::TransactionAnswer;
+use super::body::Body;
+use super::ingest::{Failed, Tally};
+use super::intake::{Intake, Place};
+use super::label::{Beginning, Goal, Load, Refusal};
+use super::load::{self, Call, SHUTTING_DOWN, millis};
+use super::member::Member;
+use super::multi::Multi;
+use super::node::Node;
+use super::overview::LoadKind;
+use super::plan::Plan;
+use super::types::TableDef;
+use super::wire::{self, Format, LoadRequest};
+use crate::clock::{Clock as _, SystemClock};
+
+/// How long a transaction may stay in PREPARED when it does not say (`prepared_transaction_default_timeout_second`).
+const PREPARED_TIMEOUT_DEFAULT: Duration = Duration::from_hours(24);
+/// How long a transaction may take from begin to prepare when it does not say.
+const TIMEOUT_DEFAULT: Duration = Duration::from_mins(10);
+
+/// The transactions whose data a backend holds, by label and, for one over several tables, table.
+#[derive(Debug, Default)]
+pub(super) struct Contexts(Mutex<BTreeMap<(String, String), Arc<Context>>>);
+
+/// A transaction's data on its backend; of one over several tables, the data for one table.
+#[derive(Debug)]
+pub(super) struct Context {
+    database: String,
+    table: String,
+    label: String,
+    id: i64,
+    begun: Instant,
+    begun_ms: i64,
+    timeout: Duration,
+    idle_timeout: Option<Duration>,
+    /// The transaction, unless it belongs to several tables and somebody else decides, or it is over.
+    load: Mutex<Option<Load>>,
+    work: Arc<tokio::sync::Mutex<Work>>,
+}
+
+/// What requests on a transaction work on, one at a time.
+#[derive(Debug)]
+pub(super) struct Work {
+    intake: Intake,
+    /// What the first body was sent with, which all others have to repeat.
+    first: Option<(LoadRequest, Arc<TableDef>, Plan)>,
+    /// What the bodies announced that came with a length.
+    announced: u64,
+    plan_ms: u64,
+    received_ms: u64,
+    /// Whether the data is gone, with the backend or the transaction.
+    lost: bool,
+}
+
+impl Contexts {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(String, String), Arc<Context>>> {
+        // Each change is a single insertion or removal, so a panic leaves the map whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn find(&self, label: &str, table: &str) -> Option<Arc<Context>> {
+        self.lock().get(&(label.to_owned(), table.to_owned())).cloned()
+    }
+
+    /// Forgets a transaction's data, unless it is another's that took its place.
+    pub(super) fn remove(&self, context: &Arc<Context>) {
+        let mut contexts = self.lock();
+        contexts.retain(|_, other| !Arc::ptr_eq(other, context));
+    }
+
+    /// Loses everything, as a backend does that dies. The transactions stay in PREPARE.
+    pub(super) fn lose(&self) {
+        let all = std::mem::take(&mut *self.lock());
+        for context in all.into_values() {
+            if let Some(load) = context.take_load() {
+                load.leave();
+            }
+            // Whoever is at work on it has lost its connection, and finds no transaction at its end.
+            if let Ok(mut work) = Arc::clone(&context.work).try_lock_owned() {
+                work.lost = true;
+            }
+        }
+    }
+
+    /// Gives up transactions that nobody has sent anything for in their `idle_timeout`, and forgets those that somebody
+    /// else has ended.
+    pub(super) fn sweep(&self) {
+        let all: Vec<Arc<Context>> = self.lock().values().cloned().collect();
+        for context in all {
+            let over = context.lock_load().as_ref().is_some_and(|load| !load.is_open());
+            // Once there was a load the server compares two different clocks, and this never happens.
+            let idle = context.idle_timeout.filter(|idle| context.begun.elapsed() > *idle);
+            let Ok(work) = Arc::clone(&context.work).try_lock_owned() else { continue };
+            if over {
+                self.remove(&context);
+            } else if let (Some(idle), None) = (idle, &work.first) {
+                let reason = format!("transaction is aborted by idle timeout {} seconds.", idle.as_secs());
+                context.abort(&reason);
+                self.remove(&context);
+            }
+        }
+    }
+
+    /// What the backend holds, as `/api/transaction/list` shows it: objects one behind the other.
+    pub(super) fn list(&self) -> Vec<serde_json::Value> {
+        let shown = |context: &Arc<Context>| {
+            serde_json::json!({
+                "Label": context.label,
+                "Db": context.database,
+                "Table": context.table,
+                "TxnId": context.id,
+                "BeginTimestamp": context.begun_ms / 1000,
+                "Timeout": context.timeout.as_secs(),
+            })
+        };
+        self.lock().values().map(shown).collect()
+    }
+}
+
+impl Context {
+    fn lock_load(&self) -> MutexGuard<'_, Option<Load>> {
+        self.load.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_load(&self) -> Option<Load> {
+        self.lock_load().take()
+    }
+
+    pub(super) fn abort(&self, reason: &str) {
+        if let Some(load) = self.take_load() {
+            load::abort(&load, reason);
+        }
+    }
+
+    pub(super) fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// The right to work on it, if nobody else does.
+    pub(super) fn try_work(&self) -> Option<OwnedMutexGuard<Work>> {
+        Arc::clone(&self.work).try_lock_owned().ok()
+    }
+
+    fn new(call: &Call, label: &str, (id, load): (i64, Option<Load>), work: Work, headers: &Times) -> Self {
+        Self {
+            database: call.database.clone(),
+            table: call.table.clone(),
+            label: label.to_owned(),
+            id,
+            begun: SystemClock.instant(),
+            begun_ms: super::ledger::now_ms(),
+            timeout: headers.timeout,
+            idle_timeout: headers.idle_timeout,
+            load: Mutex::new(load),
+            work: Arc::new(tokio::sync::Mutex::new(work)),
+        }
+    }
+}
+
+impl Work {
+    fn new(node: &Node) -> std::io::Result<Self> {
+        Ok(Self {
+            intake: Intake::open(&node.dir, node.discard)?,
+            first: None,
+            announced: 0,
+            plan_ms: 0,
+            received_ms: 0,
+            lost: false,
+        })
+    }
+
+    /// Whether anything has been sent.
+    pub(super) fn is_empty(&self) -> bool {
+        self.intake.bodies() == 0
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost
+    }
+
+    pub(super) fn received(&self) -> u64 {
+        self.intake.received()
+    }
+
+    /// Puts the rows of everything that was sent where they belong.
+    pub(super) fn pour(
+        &mut self,
+        transaction: &rusqlite::Transaction<'_>,
+        place: Place,
+        tally: &mut Tally,
+    ) -> Result<(), Failed> {
+        let Some((request, table, plan)) = &self.first else { return Ok(()) };
+        self.intake.pour(transaction, request, (table, plan), place, tally)?;
+        tally.counts.judge(request.max_filter_ratio)
+    }
+
+    /// Checks that a body may follow those that came before, and remembers what the first was sent with.
+    fn admit(&mut self, request: LoadRequest, table: &Arc<TableDef>, headers: &HeaderMap) -> Result<(), String> {
+        let announced = self.announced + request.content_length.unwrap_or(0);
+        wire::check_sizes(announced, &request.format, headers)?;
+        match &mut self.first {
+            Some((first, ..)) if !first.is_like(&request) => return Err("load request not equal last.".to_owned()),
+            Some((first, ..)) => first.content_length = request.content_length,
+            None => {
+                let plan = Plan::new(&request, table)?;
+                self.first = Some((request, Arc::clone(table), plan));
+            }
+        }
+        self.announced = announced;
+        Ok(())
+    }
+}
+
+/// The times that `begin` names.
+pub(super) struct Times {
+    pub(super) timeout: Duration,
+    idle_timeout: Option<Duration>,
+}
+
+impl Times {
+    /// Reads the headers. The error is the message of the answer.
+    pub(super) fn parse(headers: &HeaderMap, default: Duration) -> Result<Self, String> {
+        let timeout = wire::seconds(headers, "timeout")?.unwrap_or(default);
+        Ok(Self { timeout, idle_timeout: wire::seconds(headers, "idle_transaction_timeout")? })
+    }
+}
+
+/// A request on a transaction, at its backend.
+pub(super) struct Request<'a> {
+    pub(super) node: &'a Arc<Node>,
+    pub(super) member: &'a Arc<Member>,
+    pub(super) call: &'a Call,
+    pub(super) label: &'a str,
+}
+
+/// How a transaction is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Prepare,
+    Commit,
+}
+
+impl Request<'_> {
+    fn answer(&self) -> TransactionAnswer {
+        TransactionAnswer::new(self.label).of_table(&self.call.database, &self.call.table, self.node.cluster.dialect)
+    }
+
+    fn fail(&self, status: &'static str, message: impl Into<String>) -> TransactionAnswer {
+        self.answer().fail(status, message)
+    }
+
+    /// Begins a transaction.
+    pub(super) fn begin(&self) -> TransactionAnswer {
+        let started = SystemClock.instant();
+        if self.member.is_draining() {
+            return self.fail("SERVICE_UNAVAILABLE", SHUTTING_DOWN);
+        }
+        let user = match self.call.user(self.node) {
+            Ok(user) => user,
+            Err(message) => return self.fail("ANALYSIS_ERROR", message),
+        };
+        let times = match Times::parse(&self.call.headers, TIMEOUT_DEFAULT) {
+            Ok(times) => times,
+            Err(message) => return self.fail("INVALID_ARGUMENT", message),
+        };
+        if self.member.contexts.find(self.label, "").is_some_and(|context| context.is_live()) {
+            return self.answer().exists("");
+        }
+        if let Err(error) = self.node.store.table(&self.call.database, &self.call.table) {
+            return self.fail("ANALYSIS_ERROR", load::catalog_message(&error));
+        }
+        let work = match Work::new(self.node) {
+            Ok(work) => work,
+            Err(error) => return self.fail("INTERNAL_ERROR", error.to_string()),
+        };
+        let beginning = Beginning {
+            database: &self.call.database,
+            label: self.label,
+            table: &self.call.table,
+            user: &user,
+            kind: LoadKind::Transaction,
+            node: Some(self.member.position),
+            timeout: times.timeout,
+        };
+        let load = match self.node.registry.begin(&beginning) {
+            Ok(load) => load,
+            Err(refusal) => return self.refuse(&refusal),
+        };
+        let id = load.id();
+        let context = Context::new(self.call, self.label, (id, Some(load)), work, &times);
+        self.member.contexts.lock().insert((self.label.to_owned(), String::new()), Arc::new(context));
+        TransactionAnswer { txn_id: Some(id), begin_txn_time_ms: Some(millis(started)), ..self.answer() }
+    }
+
+    fn refuse(&self, refusal: &Refusal) -> TransactionAnswer {
+        let dialect = self.node.cluster.dialect;
+        let message = load::refusal_message(refusal, &self.call.database, self.label, dialect);
+        match refusal {
+            Refusal::Taken(state) if !dialect.hides_used_labels() => {
+                let mut answer = self.answer().exists(load::status_of_taken(*state));
+                answer.message = message;
+                answer
+            }
+            Refusal::Sqlite(_) => self.fail("INTERNAL_ERROR", message),
+            _ => self.fail("ANALYSIS_ERROR", message),
+        }
+    }
+
+    /// Looks at the head of a `load`. The error is the answer, and then the body is not wanted.
+    pub(super) fn load(&self) -> Result<Upload, Box<TransactionAnswer>> {
+        let started = SystemClock.instant();
+        let fail = |status, message: String| Err(Box::new(self.fail(status, message)));
+        if let Err(message) = self.call.user(self.node) {
+            return fail("INTERNAL_ERROR", message);
+        }
+        let Some(context) = self.member.contexts.find(self.label, "") else {
+            return fail("TXN_NOT_EXISTS", not_exists(self.label));
+        };
+        let Some(work) = context.try_work() else { return fail("TXN_IN_PROCESSING", in_processing(self.label)) };
+        if let Some(answer) = self.gone(&context) {
+            return Err(Box::new(answer));
+        }
+        for (what, asked, begun) in
+            [("db", &self.call.database, &context.database), ("table", &self.call.table, &context.table)]
+        {
+            if asked != begun {
+                return fail(
+                    "INVALID_ARGUMENT",
+                    format!("Request {what} {asked} not equal transaction {what} {begun}"),
+                );
+            }
+        }
+        self.receive(context, work, started, None)
+    }
+
+    /// The same for a transaction over several tables, which may see this one for the first time.
+    pub(super) fn load_part(&self, multi: &Arc<Multi>) -> Result<Upload, Box<TransactionAnswer>> {
+        let started = SystemClock.instant();
+        let context = match self.member.contexts.find(self.label, &self.call.table) {
+            Some(context) => context,
+            None => {
+                let work = Work::new(self.node);
+                let work = work.map_err(|error| Box::new(self.fail("INTERNAL_ERROR", error.to_string())))?;
+                let times = Times { timeout: multi.timeout, idle_timeout: None };
+                let context = Arc::new(Context::new(self.call, self.label, (multi.id, None), work, &times));
+                let key = (self.label.to_owned(), self.call.table.clone());
+                Arc::clone(self.member.contexts.lock().entry(key).or_insert(context))
+            }
+        };
+        let Some(work) = context.try_work() else {
+            return Err(Box::new(self.fail("TXN_IN_PROCESSING", in_processing(self.label))));
+        };
+        multi.join(&context);
+        self.receive(context, work, started, Some(Arc::clone(multi)))
+    }
+
+    fn receive(
+        &self,
+        context: Arc<Context>,
+        mut work: OwnedMutexGuard<Work>,
+        started: Instant,
+        multi: Option<Arc<Multi>>,
+    ) -> Result<Upload, Box<TransactionAnswer>> {
+        let admitted = LoadRequest::parse(&self.call.headers).and_then(|mut request| {
+            if let (Format::Csv(dialect), None) = (&mut request.format, &multi) {
+                dialect.forget_quotes();
+            }
+            let table = self.node.store.table(&self.call.database, &self.call.table);
+            let table = table.map_err(|error| load::catalog_message(&error))?;
+            work.admit(request, &table, &self.call.headers)
+        });
+        let plan_ms = millis(started);
+        work.plan_ms += plan_ms;
+        let upload = Upload {
+            member: Arc::clone(self.member),
+            deaths: self.member.life().deaths,
+            context,
+            work,
+            multi,
+            answer: self.answer(),
+            plan_ms,
+        };
+        match admitted {
+            Ok(()) => Ok(upload),
+            Err(message) => Err(Box::new(upload.abort("INTERNAL_ERROR", message))),
+        }
+    }
+
+    /// What is to be said of a transaction that somebody else has ended.
+    fn gone(&self, context: &Arc<Context>) -> Option<TransactionAnswer> {
+        if context.is_live() {
+            return None;
+        }
+        self.member.contexts.remove(context);
+        let standing = self.node.registry.standing(&context.database, self.label);
+        let reason = standing.map(|standing| standing.reason).unwrap_or_default();
+        Some(self.fail("ABORTED", format!("transaction is aborted by {reason}")))
+    }
+
+    /// Prepares or commits a transaction.
+    pub(super) fn end(&self, end: End) -> TransactionAnswer {
+        if let Err(message) = self.call.user(self.node) {
+            return self.fail("INTERNAL_ERROR", message);
+        }
+        let Some(context) = self.member.contexts.find(self.label, "") else {
+            return self.fail("TXN_NOT_EXISTS", not_exists(self.label));
+        };
+        let Some(mut work) = context.try_work() else {
+            return self.fail("TXN_IN_PROCESSING", in_processing(self.label));
+        };
+        if let Some(answer) = self.gone(&context) {
+            return answer;
+        }
+        let mut answer = self.answer();
+        answer.txn_id = Some(context.id);
+        let goal = match (end, wire::seconds(&self.call.headers, "prepared_timeout")) {
+            (End::Commit, _) => Goal::Visible,
+            (End::Prepare, Ok(given)) => {
+                let given = given.filter(|_| self.node.cluster.dialect.limits_prepared());
+                Goal::Prepared(given.unwrap_or(PREPARED_TIMEOUT_DEFAULT))
+            }
+            (End::Prepare, Err(message)) => return self.fail("INVALID_ARGUMENT", message),
+        };
+        let result = if work.is_empty() {
+            Err(Failed::Body(format!("transaction {} hasn't send any data yet", self.label)))
+        } else {
+            self.settle(&context, &mut work, goal, &mut answer)
+        };
+        self.member.contexts.remove(&context);
+        let Err(failed) = result else { return answer };
+        let status = match &failed {
+            Failed::Rows(_) => "DATA_QUALITY_ERROR",
+            Failed::Aborted(_) => "ABORTED",
+            Failed::Body(_) | Failed::Sqlite(_) | Failed::Io(_) => "INTERNAL_ERROR",
+        };
+        let message = load::message(failed);
+        context.abort(&message);
+        answer.fail(status, message)
+    }
+
+    fn settle(
+        &self,
+        context: &Context,
+        work: &mut Work,
+        goal: Goal,
+        answer: &mut TransactionAnswer,
+    ) -> Result<(), Failed> {
+        let load = context.lock_load();
+        let Some(load) = load.as_ref() else {
+            return Err(Failed::Aborted("the backend has lost the transaction".to_owned()));
+        };
+        let started = SystemClock.instant();
+        let mut written = started;
+        let mut tally = Tally::default();
+        let mut url = None;
+        let received = work.received();
+        let place = if goal == Goal::Visible { Place::Table } else { Place::Stage(load.id()) };
+        let result = load.finish(goal, |transaction| {
+            let poured = work.pour(transaction, place, &mut tally);
+            url = load::error_url(self.node, &self.call.authority, load.id(), &tally);
+            poured?;
+            written = SystemClock.instant();
+            Ok::<_, Failed>(load::totals(&tally, received, url.clone()))
+        });
+        answer.show(tally.counts);
+        answer.load_bytes = Some(received);
+        answer.load_time_ms = Some(millis(context.begun));
+        answer.stream_load_plan_time_ms = Some(work.plan_ms);
+        answer.received_data_time_ms = Some(work.received_ms);
+        answer.write_data_time_ms = Some(written.duration_since(started).as_millis().try_into().unwrap_or(u64::MAX));
+        answer.commit_and_publish_time_ms = Some(millis(written));
+        answer.error_url = url;
+        result
+    }
+
+    /// Rolls a transaction back.
+    pub(super) fn rollback(&self) -> TransactionAnswer {
+        if let Err(message) = self.call.user(self.node) {
+            return self.fail("INTERNAL_ERROR", message);
+        }
+        let Some(context) = self.member.contexts.find(self.label, "") else {
+            return self.fail("TXN_NOT_EXISTS", not_exists(self.label));
+        };
+        if context.try_work().is_none() {
+            return self.fail("TXN_IN_PROCESSING", in_processing(self.label));
+        }
+        self.member.contexts.remove(&context);
+        context.abort("User Cancelled");
+        self.answer()
+    }
+}
+
+impl Context {
+    /// Whether the transaction is still in PREPARE.
+    fn is_live(&self) -> bool {
+        self.lock_load().as_ref().is_some_and(Load::is_open)
+    }
+}
+
+/// A body on its way into a transaction.
+pub(super) struct Upload {
+    member: Arc<Member>,
+    /// How often the backend had lost its memory when the body began.
+    deaths: u64,
+    context: Arc<Context>,
+    work: OwnedMutexGuard<Work>,
+    multi: Option<Arc<Multi>>,
+    answer: TransactionAnswer,
+    plan_ms: u64,
+}
+
+impl Upload {
+    /// Takes the body in. Blocks until it has come, or been broken off.
+    pub(super) fn run(mut self, mut body: Body) -> TransactionAnswer {
+        let started = SystemClock.instant();
+        let work = &mut *self.work;
+        let request = &work.first.as_ref().expect("a body is only taken in once it is admitted").0;
+        let taken = work.intake.take(request, &mut body);
+        let received_ms = millis(started);
+        work.received_ms += received_ms;
+        if self.member.life().deaths != self.deaths {
+            work.lost = true;
+        }
+        if let Err(failed) = taken {
+            return self.abort("INTERNAL_ERROR", load::message(failed));
+        }
+        TransactionAnswer {
+            txn_id: Some(self.context.id),
+            load_bytes: Some(body.received),
+            stream_load_plan_time_ms: Some(self.plan_ms),
+            received_data_time_ms: Some(received_ms),
+            ..self.answer
+        }
+    }
+
+    /// Ends the transaction, because a body is not what it should be.
+    fn abort(self, status: &'static str, message: String) -> TransactionAnswer {
+        if let Some(multi) = &self.multi {
+            multi.abort(&message);
+        } else if self.member.life().deaths == self.deaths {
+            self.context.abort(&message);
+            self.member.contexts.remove(&self.context);
+        }
+        self.answer.fail(status, message)
+    }
+}
+
+pub(super) fn not_exists(label: &str) -> String {
+    format!("transaction with label {label} not exists")
+}
+
+pub(super) fn in_processing(label: &str) -> String {
+    format!("Transaction in processing, please retry later, label: {label}")
+}
