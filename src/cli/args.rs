@@ -298,10 +298,10 @@ pub(super) struct SandboxArgs {
     /// The address to listen on.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     pub(super) host: IpAddr,
-    /// The frontend's HTTP port; 0 is any free one.
+    /// The frontend's HTTP port, and those after it for followers; 0 is any free one.
     #[arg(long, value_name = "PORT", default_value_t = 8030)]
     pub(super) fe_port: u16,
-    /// The backend's HTTP port; 0 is any free one.
+    /// The first backend's HTTP port, and those after it for the others; 0 is any free one.
     #[arg(long, value_name = "PORT", default_value_t = 8040)]
     pub(super) be_port: u16,
     /// The MySQL port; 0 is any free one.
@@ -310,6 +310,24 @@ pub(super) struct SandboxArgs {
     /// The password of the user root; empty by default.
     #[arg(long, env = "SHIPLOAD_SANDBOX_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
     pub(super) root_password: Option<String>,
+    /// How many backends there are, 1 to 32.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = 1..=32)]
+    pub(super) backends: i64,
+    /// How many frontends there are beside the leader, 0 to 8; each sends transactions and questions on to it.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = 0..=8)]
+    pub(super) followers: i64,
+    /// The host that redirects and error logs name, which need not resolve; by default the one that was asked.
+    #[arg(long, value_name = "NAME")]
+    pub(super) advertise_host: Option<String>,
+    /// The release to speak like.
+    #[arg(long, value_name = "RELEASE", default_value = "3.5", value_parser = ["3.3", "3.4", "3.5", "4.0"])]
+    pub(super) dialect: String,
+    /// How many transactions each database remembers; the labels of older ones are free again.
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub(super) label_keep_max: usize,
+    /// How many seconds a finished transaction is remembered.
+    #[arg(long, value_name = "SECONDS", default_value_t = 259_200)]
+    pub(super) label_keep: u64,
     /// Accept and count loads without storing their rows, to measure a client.
     #[arg(long)]
     pub(super) discard: bool,

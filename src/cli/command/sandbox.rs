@@ -1,5 +1,7 @@
 //! `shipload sandbox`: the look-alike as a process of its own.
 
+use std::time::Duration;
+
 use super::{interrupted, on_runtime};
 use crate::cli::args::SandboxArgs;
 use crate::cli::exit::Exit;
@@ -19,6 +21,12 @@ async fn serve(args: SandboxArgs) -> Exit {
         mysql_port: args.mysql_port,
         password: args.root_password.map(Secret::new),
         discard: args.discard,
+        label_keep_max: args.label_keep_max,
+        label_keep: Duration::from_secs(args.label_keep),
+        backends: usize::try_from(args.backends).expect("clap has checked the range"),
+        followers: usize::try_from(args.followers).expect("clap has checked the range"),
+        advertise_host: args.advertise_host,
+        dialect: args.dialect.parse().expect("clap has checked the names"),
         ..Options::new(args.sandbox_dir)
     };
     let sandbox = match Sandbox::start(options).await {
@@ -26,10 +34,15 @@ async fn serve(args: SandboxArgs) -> Exit {
         Err(error) => return render::failure(&error, None),
     };
     let addresses = sandbox.addresses();
-    render::result(&format!(
+    let mut ready = format!(
         "sandbox ready fe=http://{} be=http://{} mysql={}",
         addresses.frontend, addresses.backend, addresses.mysql
-    ));
+    );
+    let followers = addresses.followers.iter().map(|address| ("follower", address));
+    for (name, address) in followers.chain(addresses.more_backends.iter().map(|address| ("be", address))) {
+        ready.push_str(&format!(" {name}=http://{address}"));
+    }
+    render::result(&ready);
     interrupted().await;
     render::line("stopping: finishing the loads that are under way; once more ends at once");
     tokio::select! {
