@@ -183,7 +183,8 @@ impl<R: Read> Rows<R> {
         if self.ended && filled > 0 && !self.buffer.ends_with(&self.dialect.delimiter) {
             self.buffer.extend_from_slice(&self.dialect.delimiter);
         }
-        Ok(self.buffer.len() > held)
+        // What is left of a body that has just ended is looked at once more, now as its last row.
+        Ok(self.buffer.len() > held || self.ended && held > 0)
     }
 
     fn skip_one(&mut self) -> Step {
