@@ -53,10 +53,12 @@ impl From<serde_json::Error> for Fault {
 enum Place {
     Start,
     Stream,
-    /// In the outer array, behind `[` or a value.
-    Array {
-        first: bool,
-    },
+    /// In the outer array, behind `[`.
+    Opened,
+    /// In the outer array, behind a comma.
+    Separated,
+    /// In the outer array, behind a value.
+    Behind,
     End,
 }
 
@@ -104,7 +106,7 @@ impl<R: Read> Documents<R> {
             match (self.place, byte) {
                 (Place::Start, Some(b'[')) if self.strip || self.rooted => {
                     self.at += 1;
-                    self.place = Place::Array { first: true };
+                    self.place = Place::Opened;
                 }
                 (Place::Start, Some(byte)) if self.strip => {
                     let shown = char::from(byte);
@@ -115,22 +117,22 @@ impl<R: Read> Documents<R> {
                 (Place::Start | Place::Stream | Place::End, None) => return Ok(None),
                 (Place::Stream, Some(b'[')) if self.rooted => {
                     self.at += 1;
-                    self.place = Place::Array { first: true };
+                    self.place = Place::Opened;
                 }
                 (Place::Stream, Some(byte)) => return Ok(Some(byte)),
-                (Place::Array { .. }, Some(b']')) => {
+                (Place::Opened | Place::Behind, Some(b']')) => {
                     self.at += 1;
                     self.place = if self.rooted { Place::Stream } else { Place::End };
                 }
-                (Place::Array { first: true }, Some(byte)) => {
-                    self.place = Place::Array { first: false };
+                (Place::Opened | Place::Separated, Some(byte)) if byte != b']' => {
+                    self.place = Place::Behind;
                     return Ok(Some(byte));
                 }
-                (Place::Array { first: false }, Some(b',')) => {
+                (Place::Behind, Some(b',')) => {
                     self.at += 1;
-                    self.place = Place::Array { first: true };
+                    self.place = Place::Separated;
                 }
-                (Place::Array { .. } | Place::End, _) => {
+                (Place::Opened | Place::Separated | Place::Behind | Place::End, _) => {
                     return Err(Fault::Malformed("The value should be one well-formed array of objects".to_owned()));
                 }
             }

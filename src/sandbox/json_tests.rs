@@ -67,7 +67,7 @@ fn what_is_not_well_formed_fails_the_body() {
     for body in ["{\"a\":1", "{\"a\":1}x", "1", "{\"a\":1},{\"a\":2}", "\"x\""] {
         assert!(rows(&stream(), body.as_bytes()).is_err(), "{body}");
     }
-    for body in ["{\"a\":1}", "[{\"a\":1}", "[{}{}]", "[{}]{}", "[1]", "{}\n{}", "[,{}]"] {
+    for body in ["{\"a\":1}", "[{\"a\":1}", "[{}{}]", "[{}]{}", "[1]", "{}\n{}", "[,{}]", "[{},]", "[{},,{}]"] {
         assert!(rows(&array(), body.as_bytes()).is_err(), "{body}");
     }
     assert!(rows(&stream(), b"{\"a\":\"\xff\"}").is_err(), "invalid UTF-8");
