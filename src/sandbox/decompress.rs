@@ -37,6 +37,18 @@ pub(super) fn open<'a>(codec: Option<Codec>, one_frame: bool, body: impl Read + 
     })
 }
 
+/// Opens a body that is gone over in place, without copying what is not compressed.
+pub(super) fn open_buffered<'a>(
+    codec: Option<Codec>,
+    one_frame: bool,
+    body: impl BufRead + 'a,
+) -> io::Result<Box<dyn BufRead + 'a>> {
+    if codec.is_none() {
+        return Ok(Box::new(body));
+    }
+    Ok(Box::new(BufReader::with_capacity(128 * 1024, open(codec, one_frame, body)?)))
+}
+
 /// "Deflate" is used for the bare format and for the one with zlib's two bytes in front.
 fn has_zlib_header(bytes: &[u8]) -> bool {
     let valid = |first: u8, second: u8| first & 0x0f == 8 && u16::from_be_bytes([first, second]).is_multiple_of(31);

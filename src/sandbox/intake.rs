@@ -11,6 +11,7 @@ use std::path::Path;
 use rusqlite::Transaction;
 
 use super::body::Body;
+use super::count;
 use super::decompress;
 use super::function;
 use super::ingest::{self, Failed, Tally};
@@ -61,8 +62,8 @@ impl Intake {
                 spool.write_all(&bytes)?;
             }
         } else {
-            let source = decompress::open(request.codec, one_frame(request), &mut *body)?;
-            self.counted += ingest::count(request, source)?;
+            let source = decompress::open_buffered(request.codec, one_frame(request), &mut *body)?;
+            self.counted += count::rows(request, source)?;
             // Bytes behind the last row (of a second frame, say) still belong to the body.
             while body.next()?.is_some() {}
         }

@@ -25,6 +25,7 @@ mod cluster;
 mod columns;
 mod control;
 mod coordinator;
+mod count;
 mod csv;
 mod decompress;
 mod dialect;
