@@ -5,8 +5,8 @@
 //! are part of the protocol, because clients have to steer clear of them. The option that is unset is the byte zero
 //! there, so a NUL in the data acts as the missing control byte.
 //!
-//! Not imitated: with a row delimiter of several bytes, the real state machine damages the last field of a body that
-//! ends with the delimiter.
+//! With a row delimiter of several bytes, the real state machine damages the last field of a body that ends with the
+//! delimiter. That is imitated on request only ([`Dialect::tail_damage`]).
 
 use std::io::{self, Read};
 
@@ -24,6 +24,11 @@ pub(super) struct Dialect {
     pub(super) trim_space: bool,
     /// How many delimited rows to pass over at the start.
     pub(super) skip_header: u64,
+    /// Whether a body that ends with a delimiter of several bytes has its last field damaged, as on the server: the state
+    /// machine asks for more input behind the last delimiter, gets none, and takes the delimiter for content. Seen of
+    /// quoted fields, which keep the closing quote and the delimiter but its last byte; that others keep all of the
+    /// delimiter follows from the same cause and is unverified.
+    pub(super) tail_damage: bool,
 }
 
 impl Dialect {
@@ -48,6 +53,7 @@ impl Default for Dialect {
             escape: 0,
             trim_space: false,
             skip_header: 0,
+            tail_damage: false,
         }
     }
 }
@@ -77,6 +83,8 @@ pub(super) struct Rows<R> {
     at: usize,
     /// Whether the source has ended; the missing last delimiter has been added then.
     ended: bool,
+    /// Whether the delimiter at the end of an ended body is not seen.
+    damaged: bool,
     header_left: u64,
     row: (usize, usize),
     spans: Vec<Span>,
@@ -105,6 +113,7 @@ impl<R: Read> Rows<R> {
             buffer: Vec::with_capacity(BUFFER_BYTES),
             at: 0,
             ended: false,
+            damaged: false,
             header_left,
             row: (0, 0),
             spans: Vec::new(),
@@ -180,8 +189,12 @@ impl<R: Read> Rows<R> {
         }
         self.buffer.truncate(filled);
         // The server completes a body's last row itself, so the parsers below never see one without its end.
-        if self.ended && filled > 0 && !self.buffer.ends_with(&self.dialect.delimiter) {
-            self.buffer.extend_from_slice(&self.dialect.delimiter);
+        if self.ended && filled > 0 {
+            let whole = self.buffer.ends_with(&self.dialect.delimiter);
+            self.damaged = whole && self.dialect.tail_damage && self.dialect.delimiter.len() > 1;
+            if !whole {
+                self.buffer.extend_from_slice(&self.dialect.delimiter);
+            }
         }
         // What is left of a body that has just ended is looked at once more, now as its last row.
         Ok(self.buffer.len() > held || self.ended && held > 0)
@@ -225,16 +238,20 @@ impl<R: Read> Rows<R> {
 
     fn parse_quoted(&mut self) -> Step {
         let mut at = self.at;
+        let several = self.dialect.delimiter.len() > 1;
+        let wary = self.dialect.tail_damage && several && (self.damaged || !self.ended);
         loop {
             let mut field = Field::new(&self.buffer, &self.dialect, &self.stops, &mut self.scratch, at);
+            field.wary = wary;
             let Some(close) = field.scan() else {
                 if !self.ended {
                     return Step::More;
                 }
                 // The body ends inside quotes. The server takes the delimiter that it added, and the byte where the
                 // closing quote should be, off what it has.
-                let end = self.buffer.len();
-                let close = Close { end: end - self.dialect.delimiter.len(), next: end, row: true };
+                let next = self.buffer.len();
+                let end = if self.damaged { next } else { next - self.dialect.delimiter.len() };
+                let close = Close { end, next, row: true };
                 let span = field.finish(close.end.max(at));
                 self.spans.push(span);
                 return Step::Row { end: close.end.max(self.at), next: close.next };
@@ -274,6 +291,8 @@ struct Field<'a> {
     /// From where on the bytes have not been copied to the scratch space; set by the first byte that is dropped.
     uncopied: Option<usize>,
     scratch_start: usize,
+    /// Whether a delimiter that ends with the bytes is not believed.
+    wary: bool,
 }
 
 impl<'a> Field<'a> {
@@ -285,7 +304,18 @@ impl<'a> Field<'a> {
         start: usize,
     ) -> Self {
         let scratch_start = scratch.len();
-        Self { bytes, dialect, stops, scratch, start, enclosed: false, blank_at: None, uncopied: None, scratch_start }
+        Self {
+            bytes,
+            dialect,
+            stops,
+            scratch,
+            start,
+            enclosed: false,
+            blank_at: None,
+            uncopied: None,
+            scratch_start,
+            wary: false,
+        }
     }
 
     /// Looks for the field's end; `None` when the bytes end first.
@@ -296,7 +326,7 @@ impl<'a> Field<'a> {
             }
         }
         let at = self.start;
-        if let Some(close) = self.close_at(at) {
+        if let Some(close) = self.close_at(at)? {
             return Some(close);
         }
         let byte = *self.bytes.get(at)?;
@@ -329,7 +359,7 @@ impl<'a> Field<'a> {
                 }
             } else {
                 at += self.bytes[at..].iter().position(|byte| self.stops[usize::from(*byte)])?;
-                if let Some(close) = self.close_at(at) {
+                if let Some(close) = self.close_at(at)? {
                     return Some(close);
                 }
                 let byte = self.bytes[at];
@@ -363,13 +393,19 @@ impl<'a> Field<'a> {
         })
     }
 
-    fn close_at(&self, at: usize) -> Option<Close> {
+    /// Whether the field ends here; `None` when that hangs on bytes that are still to come.
+    fn close_at(&self, at: usize) -> Option<Option<Close>> {
         let rest = &self.bytes[at..];
         if begins_with(rest, &self.dialect.delimiter) {
-            return Some(Close { end: at, next: at + self.dialect.delimiter.len(), row: true });
+            let next = at + self.dialect.delimiter.len();
+            return if self.wary && next == self.bytes.len() {
+                None
+            } else {
+                Some(Some(Close { end: at, next, row: true }))
+            };
         }
         let separated = begins_with(rest, &self.dialect.separator);
-        separated.then(|| Close { end: at, next: at + self.dialect.separator.len(), row: false })
+        Some(separated.then(|| Close { end: at, next: at + self.dialect.separator.len(), row: false }))
     }
 
     fn drop_byte(&mut self, at: usize) {

@@ -178,6 +178,27 @@ fn a_body_that_ends_inside_quotes_loses_its_last_byte() {
     check(&both(), &[("x\n\"bcd\n", &[&["x"], &["bc"]]), ("a\\\n", &[&["a"]]), ("a\"\n", &[&["a"]])]);
 }
 
+#[test]
+fn a_long_delimiter_at_the_end_damages_the_last_field_where_that_is_asked_for() {
+    // Section 6.4 of the protocol: the closing quote and part of the delimiter stay.
+    let long = |dialect: Dialect| Dialect { delimiter: b"\r\n".to_vec(), tail_damage: true, ..dialect };
+    check(
+        &long(both()),
+        &[
+            ("\"a\",\"b\"\r\n", &[&["a", "b\"\r"]]),
+            ("\"a\",\"b\"\r\n\"c\",\"d\"\r\n", &[&["a", "b"], &["c", "d\"\r"]]),
+            // Without the delimiter at the end it parses.
+            ("\"a\",\"b\"\r\n\"c\",\"d\"", &[&["a", "b"], &["c", "d"]]),
+            ("\"a\",\"b\"\r", &[&["a", "b\""]]),
+            ("a,b\r\n", &[&["a", "b\r\n"]]),
+        ],
+    );
+    // Neither the plain parser nor a delimiter of one byte is affected, nor who does not ask.
+    check(&long(plain()), &[("a,b\r\n", &[&["a", "b"]])]);
+    check(&Dialect { tail_damage: true, ..both() }, &[("\"a\",\"b\"\n", &[&["a", "b"]])]);
+    check(&Dialect { tail_damage: false, ..long(both()) }, &[("\"a\",\"b\"\r\n", &[&["a", "b"]])]);
+}
+
 /// Every string of up to four symbols of the alphabet that parsers stumble over.
 fn nasty_strings() -> Vec<String> {
     let alphabet = ['"', '\\', ',', '\n', '\r', '\0', ' ', 'a', 'N'];
@@ -247,14 +268,15 @@ fn dialects() -> impl Strategy<Value = Dialect> {
     let byte = || prop::sample::select(vec![0, b'"', b'\\']);
     let separator = prop::sample::select(vec![",", "||", "a,"]);
     let delimiter = prop::sample::select(vec!["\n", "\r\n", "aa"]);
-    (separator, delimiter, byte(), byte(), any::<bool>(), 0..2_u64).prop_map(
-        |(separator, delimiter, enclose, escape, trim_space, skip_header)| Dialect {
+    (separator, delimiter, byte(), byte(), any::<[bool; 2]>(), 0..2_u64).prop_map(
+        |(separator, delimiter, enclose, escape, [trim_space, tail_damage], skip_header)| Dialect {
             separator: separator.into(),
             delimiter: delimiter.into(),
             enclose,
             escape,
             trim_space,
             skip_header,
+            tail_damage,
         },
     )
 }

@@ -236,6 +236,7 @@ impl Headers<'_> {
             skip_header: skip_header
                 .parse()
                 .map_err(|_| "Invalid csv skip_header format. Must be a non-negative number".to_owned())?,
+            tail_damage: false,
         })
     }
 

@@ -138,10 +138,10 @@ impl Counter {
         let backslashes = mask(block, |byte| byte == b'\\');
         let escaped = if backslashes == 0 && !self.escaped { 0 } else { self.escaped_bytes(backslashes) };
         let quotes = mask(block, |byte| byte == b'"') & !escaped;
-        let quoted = parity(quotes) ^ spread(self.quoted);
+        let inside = parity(quotes) ^ spread(self.quoted);
         // One bit tells braces from brackets; which of them closes what is the parser's business.
-        let opening = mask(block, |byte| byte & 0xdf == b'[') & !quoted;
-        let closing = mask(block, |byte| byte & 0xdf == b']') & !quoted;
+        let opening = mask(block, |byte| byte & 0xdf == b'[') & !inside;
+        let closing = mask(block, |byte| byte & 0xdf == b']') & !inside;
         if u64::from(closing.count_ones()) >= self.depth {
             let mut left = opening | closing;
             while left != 0 {
@@ -157,7 +157,7 @@ impl Counter {
         } else {
             self.depth = self.depth + u64::from(opening.count_ones()) - u64::from(closing.count_ones());
         }
-        self.quoted = quoted >> 63 == 1;
+        self.quoted = inside >> 63 == 1;
         block.len()
     }
 

@@ -60,7 +60,7 @@ fn count_json(mut counter: json::Counter, mut body: impl BufRead) -> Result<u64,
 type Block = [u8; 64];
 
 /// Where in a block the bytes are that a test is true for: bit 0 is the first.
-#[inline(always)]
+#[inline]
 fn mask(block: &Block, test: impl Fn(u8) -> bool) -> u64 {
     // Comparing all bytes first is a loop that compilers turn into vector instructions.
     let mut found = [0_u8; 64];

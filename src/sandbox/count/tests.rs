@@ -49,6 +49,7 @@ fn dialects() -> impl Strategy<Value = Dialect> {
             escape,
             trim_space,
             skip_header,
+            tail_damage: false,
         },
     )
 }
