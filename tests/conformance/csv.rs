@@ -23,18 +23,22 @@ const PLAIN: &[Case] = &[
     loads("an empty field is the empty string", &[], b",\n", &[&["", ""]]),
     loads("CRLF leaves the CR on the last field", &[], b"a,b\r\n", &[&["a", "b\r"]]),
     loads("the separator is a tab by default", &[("column_separator", "\\t")], b"a,\tb\n", &[&["a,", "b"]]),
-    loads("\\x01 is a byte", &[("column_separator", "\\x01"), ("row_delimiter", "\\x02")], b"a\x01b\x02c\n\x01d\x02", &[
-        &["a", "b"],
-        &["c\n", "d"],
-    ]),
+    loads(
+        "\\x01 is a byte",
+        &[("column_separator", "\\x01"), ("row_delimiter", "\\x02")],
+        b"a\x01b\x02c\n\x01d\x02",
+        &[&["a", "b"], &["c\n", "d"]],
+    ),
     loads("0x01 is a byte", &[("column_separator", "0x01"), ("row_delimiter", "0x02")], b"a\x01b\x02", &[&["a", "b"]]),
     loads("\\x takes several bytes", &[("column_separator", "\\x0102")], b"a\x01\x02b\n", &[&["a", "b"]]),
     loads("\\n is the line end", &[("row_delimiter", "\\n")], b"a,b\nc,d\n", &[&["a", "b"], &["c", "d"]]),
     loads("separators of several characters", &[("column_separator", "||")], b"a|||b\n", &[&["a", "|b"]]),
-    loads("row delimiters of several bytes", &[("row_delimiter", "\\x0d0a")], b"a,b\r\nc,d\r\n", &[
-        &["a", "b"],
-        &["c", "d"],
-    ]),
+    loads(
+        "row delimiters of several bytes",
+        &[("row_delimiter", "\\x0d0a")],
+        b"a,b\r\nc,d\r\n",
+        &[&["a", "b"], &["c", "d"]],
+    ),
     loads("trim_space strips spaces around fields", &[("trim_space", "true")], b"  a , b c \n", &[&["a", "b c"]]),
     loads("spaces are kept otherwise", &[], b" a ,b \n", &[&[" a ", "b "]]),
     loads("skip_header skips rows", &[("skip_header", "2")], b"h\nh,h,h\na,b\n", &[&["a", "b"]]),
@@ -59,7 +63,13 @@ const MACHINE: &[Case] = &[
     loads("escape makes the delimiter literal", BOTH, b"a\\\nb,c\n", &[&["a\nb", "c"]]),
     loads("escape before another byte vanishes", BOTH, b"a\\bc,\\d\n", &[&["abc", "d"]]),
     loads("there are no C escapes", BOTH, b"a\\nb,c\\t\n", &[&["anb", "ct"]]),
-    loads("escape before another byte ends the quoting", BOTH, b"\"a\\b,c\n", &[&["ab", "c"]]),
+    // What becomes of the first field itself the document does not tell.
+    loads(
+        "escape before another byte ends the quoting",
+        &[("enclose", "\""), ("escape", "\\"), ("columns", "x,b")],
+        b"\"a\\b,c\n",
+        &[&[NULL, "c"]],
+    ),
     loads("with escape a bare \\N is N", BOTH, b"\\N,a\n", &[&["N", "a"]]),
     loads("with escape \\\\N is NULL", BOTH, b"\\\\N,a\n", &[&[NULL, "a"]]),
     loads("with escape a quoted \\\\N is NULL", BOTH, b"\"\\\\N\",a\n", &[&[NULL, "a"]]),
@@ -106,10 +116,7 @@ fn sr_6_3_state_machine() {
 
 #[test]
 fn sr_6_3_an_empty_string_alone_on_a_row_is_a_row() {
-    let cases = [
-        loads("quoted: a row", BOTH, b"\"\"\n\n", &[&[""]]),
-        loads("plain: none", &[], b"a\n\n", &[&["a"]]),
-    ];
+    let cases = [loads("quoted: a row", BOTH, b"\"\"\n\n", &[&[""]]), loads("plain: none", &[], b"a\n\n", &[&["a"]])];
     hold(Cluster::shared(), &Rules { columns: "a VARCHAR(10)", select: "a", headers: COMMON, cases: &cases });
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct Cluster {
     pub(crate) mysql: String,
     pub(crate) user: String,
     pub(crate) password: String,
+    /// Whether the environment named it.
+    real: bool,
 }
 
 impl Cluster {
@@ -41,6 +43,11 @@ impl Cluster {
         let cluster = SEVERAL
             .get_or_init(|| Self::named().unwrap_or_else(|| Self::kept(&["--backends", "2", "--followers", "1"])));
         (cluster.backends.len() > 1).then_some(cluster)
+    }
+
+    /// Whether it is a StarRocks, so that what only a sandbox can do is left out.
+    pub(crate) fn is_named(&self) -> bool {
+        self.real
     }
 
     /// Keeps a sandbox until the tests end: its guard sees to the rest.
@@ -59,7 +66,7 @@ impl Cluster {
         };
         let frontends = [of("fe"), of("follower")].concat();
         let mysql = of("mysql").pop()?;
-        Some(Self { frontends, backends: of("be"), mysql, user: "root".into(), password: String::new() })
+        Some(Self { frontends, backends: of("be"), mysql, user: "root".into(), password: String::new(), real: false })
     }
 
     #[expect(clippy::disallowed_methods, reason = "the cluster to test is the test's business, not the program's")]
@@ -80,6 +87,7 @@ impl Cluster {
             mysql: format!("{host}:{port}"),
             user: user.into(),
             password: password.into(),
+            real: true,
         };
         let nodes = |list: &str| -> Vec<(String, bool)> {
             let (names, rows) = cluster.query_named("", list);
@@ -150,9 +158,7 @@ impl Cluster {
 fn cell(value: Value) -> String {
     match value {
         Value::NULL => NULL.to_owned(),
-        Value::Bytes(bytes) => {
-            String::from_utf8(bytes).unwrap_or_else(|error| format!("{:02x?}", error.into_bytes()))
-        }
+        Value::Bytes(bytes) => String::from_utf8(bytes).unwrap_or_else(|error| format!("{:02x?}", error.into_bytes())),
         other => other.as_sql(true).trim_matches('\'').to_owned(),
     }
 }

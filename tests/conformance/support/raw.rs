@@ -62,6 +62,32 @@ impl Connection {
         Reply { head, body }
     }
 
+    /// So many bytes, as text.
+    pub(crate) fn body(&mut self, length: usize) -> String {
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body).unwrap();
+        String::from_utf8(body).unwrap()
+    }
+
+    /// The text of the next answer, which comes in chunks.
+    pub(crate) fn chunked_reply(&mut self) -> String {
+        let head = self.head();
+        assert_eq!(curl::header(&head, "transfer-encoding"), Some("chunked"), "{head}");
+        let mut text = String::new();
+        loop {
+            let mut size = Vec::new();
+            while !size.ends_with(b"\r\n") {
+                size.extend(self.body(1).into_bytes());
+            }
+            let length = usize::from_str_radix(String::from_utf8(size).unwrap().trim(), 16).unwrap();
+            text += &self.body(length);
+            self.body(2);
+            if length == 0 {
+                return text;
+            }
+        }
+    }
+
     /// Whether the other side closes without another byte; a reset is as good as an end.
     pub(crate) fn closes(&mut self) -> bool {
         !matches!(self.stream.read(&mut [0]), Ok(1))

@@ -68,7 +68,8 @@ pub(crate) struct Rules<'a> {
 /// Holds a cluster to all rules and tells of every one that it breaks.
 pub(crate) fn hold(cluster: &Cluster, rules: &Rules<'_>) {
     let database = cluster.database();
-    let broken: Vec<String> = (0..rules.cases.len()).filter_map(|index| broken(&database, rules, index).err()).collect();
+    let broken: Vec<String> =
+        (0..rules.cases.len()).filter_map(|index| broken(&database, rules, index).err()).collect();
     assert!(broken.is_empty(), "{} of {} rules:\n{}", broken.len(), rules.cases.len(), broken.join("\n"));
 }
 
