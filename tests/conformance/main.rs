@@ -10,6 +10,7 @@ mod compression;
 mod crashes;
 mod csv;
 mod dialects;
+mod faults;
 mod headers;
 mod idempotence;
 mod json;

@@ -14,10 +14,12 @@ fn database(cluster: &Cluster) -> Database<'_> {
     database
 }
 
+type Headers = &'static [(&'static str, &'static str)];
+
 /// One load after the three rows `1,a,10`, `2,b,20`, `3,c,30`, and what is there then.
 struct Step {
     rule: &'static str,
-    headers: &'static [&'static [(&'static str, &'static str)]],
+    headers: &'static [Headers],
     body: &'static str,
     rows: &'static [&'static [&'static str]],
 }
@@ -155,7 +157,7 @@ fn sr_7_words_are_no_operations_in_data() {
 fn sr_7_refusals() {
     let database = database(Cluster::shared());
     database.table("plain", "k INT, v INT");
-    let refused: &[(&str, &[(&str, &str)], &str)] = &[
+    let refused: &[(&str, Headers, &str)] = &[
         ("t", &[("partial_update", "true"), ("columns", "v,n")], "not in partial update columns"),
         ("plain", &[("partial_update", "true"), ("columns", "k,v")], "Only primary key table support partial update"),
         ("t", &[("merge_condition", "k")], ""),

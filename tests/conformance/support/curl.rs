@@ -1,7 +1,7 @@
 //! Requests by curl.
 
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::thread;
 
 use serde_json::Value;
@@ -64,6 +64,12 @@ impl Request {
     }
 
     pub(crate) fn send(self) -> Answer {
+        let told = format!("curl {:?} {}", self.arguments, self.url);
+        self.attempt().unwrap_or_else(|output| panic!("{told}: {output:?}"))
+    }
+
+    /// Sends where the connection may break: what curl says then.
+    pub(crate) fn attempt(self) -> Result<Answer, Output> {
         let upload: &[&str] = match (self.chunked, self.arguments.iter().any(|argument| argument == "GET")) {
             (true, _) => &["-T", "-"],
             (false, true) => &[],
@@ -84,8 +90,7 @@ impl Request {
         let writer = thread::spawn(move || drop(stdin.write_all(&body)));
         let output = child.wait_with_output().unwrap();
         writer.join().unwrap();
-        assert!(output.status.success(), "curl {:?} {}: {output:?}", self.arguments, self.url);
-        Answer::of(&output.stdout)
+        if output.status.success() { Ok(Answer::of(&output.stdout)) } else { Err(output) }
     }
 
     /// Sends and reads the body as JSON.
