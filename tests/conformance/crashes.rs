@@ -1,6 +1,8 @@
 //! §4.8: what survives a `kill -9`. For the sandbox only.
 
+use std::mem::ManuallyDrop;
 use std::path::Path;
+use std::thread;
 
 use crate::support::cluster::{Database, NULL, label};
 use crate::support::curl::field;
@@ -34,6 +36,7 @@ fn over_a_crash<T>(before: impl FnOnce(&Database<'_>) -> T, after: impl FnOnce(&
     let (told, name) = (before(&database), database.name.clone());
     std::mem::forget(database);
     sandbox.kill();
+    drop(sandbox);
     let sandbox = start(folder.path());
     after(&again(&sandbox, &name), told);
 }
@@ -90,6 +93,44 @@ fn sr_4_8_prepare_does_not_survive() {
         accept(database, &label, &["begin", "load", "commit"]);
         assert_eq!(database.count("t"), 1);
     });
+}
+
+#[test]
+fn sr_5_4_every_row_is_loaded_once_over_a_crash_in_the_middle() {
+    const LABELS: usize = 40;
+    let folder = tempfile::tempdir().unwrap();
+    let sandbox = Sandbox::start(folder.path(), &[]);
+    let database = sandbox.cluster.database();
+    database.table("t", "k INT, v VARCHAR(20)");
+    let labels: Vec<String> = (0..LABELS).map(|_| label()).collect();
+    let name = database.name.clone();
+    let request =
+        |database: &Database<'_>, k: usize| database.load("t").header("label", &labels[k]).body(format!("{k}\ta\n"));
+    let cluster = sandbox.cluster.clone();
+    thread::scope(|scope| {
+        let (cluster, request, name) = (&cluster, &request, &name);
+        for half in 0..2 {
+            scope.spawn(move || {
+                let database = ManuallyDrop::new(Database { cluster, name: name.clone() });
+                for k in (half..LABELS).step_by(2) {
+                    let _ = request(&database, k).attempt();
+                }
+            });
+        }
+        wait_until("some rows are there", || database.count("t") > 5);
+        sandbox.kill();
+    });
+    std::mem::forget(database);
+    drop(sandbox);
+    let sandbox = Sandbox::start(folder.path(), &[]);
+    let database = again(&sandbox, &name);
+    let found = database.count("t");
+    assert!(found > 5, "{found} rows survived");
+    for k in 0..LABELS {
+        let status = field(&request(&database, k).json(), "Status");
+        assert!(["Success", "Label Already Exists"].contains(&status.as_str()), "{status}");
+    }
+    assert_eq!(database.rows("SELECT count(*), count(DISTINCT k) FROM t"), [["40", "40"]]);
 }
 
 #[test]

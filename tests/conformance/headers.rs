@@ -73,6 +73,18 @@ const COLUMNS: &[Case] = &[
         b"1\ta\t2\n2\ta\t3\n3\tb\t4\n",
         &[&["2", "a", "3"]],
     ),
+    loads(
+        "expressions are in the time of Shanghai",
+        &[("columns", "k,x,v=from_unixtime(x)")],
+        b"1\t0\n",
+        &[&["1", "1970-01-01 08:00:00", "7"]],
+    ),
+    loads(
+        "or of the time zone that is named",
+        &[("columns", "k,x,v=from_unixtime(x)"), ("timezone", "UTC")],
+        b"1\t0\n",
+        &[&["1", "1970-01-01 00:00:00", "7"]],
+    ),
     fails("the target of an expression is in the table", &[("columns", "k,x,zz=x")], b"1\ta\n", "zz"),
 ];
 

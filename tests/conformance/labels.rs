@@ -79,6 +79,19 @@ fn sr_5_2_a_live_label_is_running() {
 }
 
 #[test]
+fn sr_5_2_of_many_at_once_one_owns_the_label() {
+    let database = database(Cluster::shared());
+    let label = label();
+    let statuses: Vec<String> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..6).map(|_| scope.spawn(|| load(&database, &label, "1\n"))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let count = |status: &str| statuses.iter().filter(|other| *other == status).count();
+    assert_eq!((count("Success"), count("Label Already Exists")), (1, 5), "{statuses:?}");
+    assert_eq!(database.count("t"), 1);
+}
+
+#[test]
 fn sr_5_2_aborted_frees_the_label() {
     let database = database(Cluster::shared());
     let label = label();

@@ -33,7 +33,7 @@ fn database(cluster: &Cluster) -> Database<'_> {
 #[test]
 fn sr_2_5_reply() {
     let database = database(Cluster::shared());
-    let reply = database.load("t").headers(MERGE).body("1\ta\n2\tb\n").json();
+    let reply = database.load("t").headers(MERGE).header("label", &label()).body("1\ta\n2\tb\n").json();
     assert_eq!(field(&reply, "Status"), "Success", "{reply}");
     assert_eq!(names(&reply), FIELDS, "{reply}");
     assert_eq!(number(&reply, "LoadBytes"), 8);

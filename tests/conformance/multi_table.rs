@@ -144,7 +144,7 @@ fn sr_4_9_a_failed_load_aborts_all() {
         let database = database(cluster);
         let label = begin(&database);
         assert_eq!(field(&load(&database, &label, "t", &[], "1\ta\n"), "Status"), "OK");
-        let reply = load(&database, &label, "nowhere", &[], "1\n");
+        let reply = load(&database, &label, "u", &[("format", "odd")], "1\n");
         assert_ne!(field(&reply, "Status"), "OK", "{reply}");
         wait_until("the transaction is aborted", || database.state(&label) == "ABORTED");
         assert_ne!(field(&control(&database, "commit", &label), "Status"), "OK");

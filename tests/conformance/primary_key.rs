@@ -162,7 +162,6 @@ fn sr_7_refusals() {
         ("plain", &[("partial_update", "true"), ("columns", "k,v")], "Only primary key table support partial update"),
         ("t", &[("merge_condition", "k")], ""),
         ("t", &[("negative", "true")], ""),
-        ("plain", &[("columns", "k,v,__op")], ""),
     ];
     for (table, headers, message) in refused {
         let reply = database.load(table).headers(headers).body("1\t2\t0\n").json();

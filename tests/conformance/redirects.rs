@@ -140,6 +140,39 @@ fn sr_1_2_a_backend_refuses_with_200_and_fail() {
     assert_eq!(database.count("t"), 0);
 }
 
+/// A user that is dropped with this.
+struct User<'a> {
+    cluster: &'a Cluster,
+    name: String,
+}
+
+impl Drop for User<'_> {
+    fn drop(&mut self) {
+        let _ = self.cluster.try_query("", &format!("DROP USER '{}'@'%'", self.name));
+    }
+}
+
+#[test]
+fn sr_1_2_loading_takes_the_right_to_insert() {
+    const PASSWORD: &str = "with:colon";
+    let cluster = Cluster::shared();
+    let database = database(cluster);
+    let user = User { cluster, name: label().replace('-', "_") };
+    cluster.run(&format!("CREATE USER '{}'@'%' IDENTIFIED BY '{PASSWORD}'", user.name));
+    let load = |node: &str| database.load_at(node, "t").follow().user(&user.name, PASSWORD).body("1\n").send();
+    assert_eq!(load(cluster.frontend()).status(), 401, "the frontend refuses who may not insert");
+    let answer = load(cluster.backend());
+    assert_eq!((answer.status(), answer.field("Status").as_str()), (200, "Fail"), "{}", answer.text());
+    assert!(answer.field("Message").starts_with("Access denied"), "{}", answer.text());
+    assert_eq!(database.count("t"), 0);
+    cluster.run(&format!("GRANT INSERT ON TABLE {}.t TO USER '{}'@'%'", database.name, user.name));
+    for node in [cluster.frontend(), cluster.backend()] {
+        let answer = load(node);
+        assert_eq!(answer.field("Status"), "Success", "{}", answer.text());
+    }
+    assert_eq!(database.count("t"), 2);
+}
+
 #[test]
 fn sr_1_2_what_follows_an_at_sign_is_dropped_from_the_user() {
     let cluster = Cluster::shared();

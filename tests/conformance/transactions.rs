@@ -473,8 +473,8 @@ fn sr_4_5_an_error_rolls_back_and_frees_the_label() {
 #[test]
 fn sr_4_6_timeout_ends_a_transaction_in_prepare() {
     let database = database(Cluster::shared());
-    let idle = Transaction::begin(&database, &[("timeout", "1")]);
-    let loaded = Transaction::begin(&database, &[("timeout", "1")]);
+    let idle = Transaction::begin(&database, &[("timeout", "2")]);
+    let loaded = Transaction::begin(&database, &[("timeout", "2")]);
     loaded.accept(&[], "1\ta\n");
     for transaction in [idle, loaded] {
         wait_until("the time is over", || transaction.state() == "ABORTED");
@@ -506,10 +506,10 @@ fn sr_4_6_prepared_timeout_ends_a_prepared_transaction() {
 #[test]
 fn sr_4_6_timeout_does_not_end_a_prepared_transaction() {
     let database = database(Cluster::shared());
-    let prepared = Transaction::begin(&database, &[("timeout", "1")]);
+    let prepared = Transaction::begin(&database, &[("timeout", "3")]);
     prepared.accept(&[], "1\ta\n");
     prepared.expect("prepare");
-    let other = Transaction::begin(&database, &[("timeout", "2")]);
+    let other = Transaction::begin(&database, &[("timeout", "3")]);
     wait_until("the time of the other one is over", || other.state() == "ABORTED");
     assert_eq!(prepared.state(), "PREPARED");
     prepared.expect("commit");

@@ -137,7 +137,12 @@ impl Cluster {
         self.try_query(database, query).unwrap_or_else(|error| panic!("{query}: {error}"))
     }
 
-    fn try_query(&self, database: &str, query: &str) -> mysql_async::Result<(Vec<String>, Vec<Vec<String>>)> {
+    /// Column names and rows, or what the server says.
+    pub(crate) fn try_query(
+        &self,
+        database: &str,
+        query: &str,
+    ) -> mysql_async::Result<(Vec<String>, Vec<Vec<String>>)> {
         let url = format!("mysql://{}/{database}", self.mysql);
         let options = OptsBuilder::from_opts(Opts::from_url(&url)?).user(Some(&self.user)).prefer_socket(false);
         let password = (!self.password.is_empty()).then_some(&self.password);

@@ -65,8 +65,8 @@ impl Sandbox {
         panic!("`shipload sandbox {}` did not start", arguments.join(" "));
     }
 
-    /// `kill -9`.
-    pub(crate) fn kill(self) {
+    /// `kill -9`. Dropping it then waits until the process is gone.
+    pub(crate) fn kill(&self) {
         assert!(Command::new("kill").args(["-9", &self.pid]).status().unwrap().success());
     }
 }
