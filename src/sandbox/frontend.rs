@@ -24,8 +24,9 @@ use super::dialect::Dialect;
 use super::http::{self, Ends, Handler, Pieces, Reply};
 use super::member::Member;
 use super::node::Node;
+use super::overview::Overview;
 use super::sql_api;
-use super::sql_api::{Part, SqlReply};
+use super::sql_api::{Client, Part, SqlReply};
 use super::surface::frontend::Surface;
 use super::surface::rest::{authenticate, broken, failure, success};
 use super::wire;
@@ -246,9 +247,10 @@ impl Frontend {
         ends: Ends,
     ) -> Reply {
         let this = Arc::clone(&self);
-        if let Err(reply) = http::blocking(move || authenticate(&this.node.store, &head, ends).map(|_| ())).await {
-            return *reply;
-        }
+        let user = match http::blocking(move || authenticate(&this.node.store, &head, ends)).await {
+            Ok(credentials) => credentials.user,
+            Err(reply) => return *reply,
+        };
         if catalog != "default_catalog" {
             return failure(StatusCode::FORBIDDEN, "set catalog or db failed");
         }
@@ -256,13 +258,15 @@ impl Frontend {
             return failure(StatusCode::BAD_REQUEST, "the body is too long or broke off");
         };
         let body = body.to_bytes();
-        // Of the node it takes the store alone: a sandbox that stops does not wait for a long query.
+        // While rows are read it keeps the store alone: a sandbox that stops does not wait for a long query.
         let store = Arc::clone(&self.node.store);
+        let overview: Arc<dyn Overview> = Arc::clone(&self.node.cluster) as _;
+        let client = Client { user, host: ends.remote.to_string() };
         let (head, answered) = oneshot::channel();
         let (pieces, received) = mpsc::channel(PIECES_MAX);
         let answering = tokio::task::spawn_blocking(move || {
             let mut head = Some(head);
-            sql_api::respond(&store, database.as_deref(), &body, |part| match part {
+            sql_api::respond(&store, overview, &client, database.as_deref(), &body, |part| match part {
                 Part::Begin(reply) => head.take().is_some_and(|head| head.send(reply).is_ok()),
                 Part::More(bytes) => pieces.blocking_send(Ok(bytes.into())).is_ok(),
                 Part::Broken(error) => pieces.blocking_send(Err(io::Error::other(error))).is_ok(),

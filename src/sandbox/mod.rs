@@ -51,16 +51,20 @@ mod node;
 mod number;
 mod overview;
 mod plan;
+mod proc;
 mod schema_api;
 mod select;
+mod sessions;
 mod sql;
 mod sql_api;
 mod stage;
 mod store;
 mod surface;
+mod tablet;
 mod temporal;
 mod transaction;
 mod types;
+mod user;
 mod value;
 mod wire;
 
@@ -238,7 +242,8 @@ impl Sandbox {
             listeners.spawn(live(listener, member, Arc::new(handler), stop.clone(), None));
         }
         for listener in clients {
-            listeners.spawn(mysql::serve(listener, Arc::clone(&node.store), stop.clone()));
+            let overview: Arc<dyn overview::Overview> = Arc::clone(&node.cluster) as _;
+            listeners.spawn(mysql::serve(listener, Arc::clone(&node.store), overview, stop.clone()));
         }
         listeners.spawn(sweep(Arc::clone(&node), stop));
         let addresses = Addresses::of(&node.cluster);

@@ -86,3 +86,76 @@ pub(super) enum LoadKind {
     /// Many small requests that the server put together.
     Merged,
 }
+
+/// A sandbox of one frontend and one backend that nothing happens in.
+#[cfg(test)]
+pub(super) mod fake {
+    use std::sync::Arc;
+
+    use super::{LoadKind, LoadView, NodeView, Overview, Role};
+
+    /// What it says that there is.
+    #[derive(Debug, Default)]
+    pub(in crate::sandbox) struct Fake {
+        loads: Vec<LoadView>,
+    }
+
+    impl Fake {
+        /// Without loads.
+        pub(in crate::sandbox) fn idle() -> Arc<Self> {
+            Arc::default()
+        }
+
+        /// With a load of each kind in a database, into a table `t`: visible, aborted, on its way.
+        pub(in crate::sandbox) fn with_loads(database: &str) -> Arc<Self> {
+            let load = |id, label: &str, state| LoadView {
+                id,
+                label: label.to_owned(),
+                database: database.to_owned(),
+                table: "t".to_owned(),
+                user: "root".to_owned(),
+                state,
+                kind: LoadKind::Stream,
+                reason: if state == "ABORTED" { "too many filtered rows" } else { "" }.to_owned(),
+                loaded_rows: 5,
+                filtered_rows: 1,
+                unselected_rows: 2,
+                bytes: 100,
+                node: "be1".to_owned(),
+                timeout_seconds: 600,
+                error_url: None,
+                begun_ms: 1_700_000_000_000 + id,
+                prepared_ms: None,
+                committed_ms: (state == "VISIBLE").then_some(1_700_000_001_000),
+                finished_ms: (state != "PREPARE").then_some(1_700_000_002_000),
+            };
+            let loads = vec![load(1, "good", "VISIBLE"), load(2, "bad", "ABORTED"), load(3, "new", "PREPARE")];
+            Arc::new(Self { loads })
+        }
+    }
+
+    impl Overview for Fake {
+        fn version(&self) -> String {
+            "3.5.0-sandbox".to_owned()
+        }
+
+        fn nodes(&self) -> Vec<NodeView> {
+            let node = |id, role, name: &str, query_port| NodeView {
+                id,
+                role,
+                name: name.to_owned(),
+                host: "127.0.0.1".to_owned(),
+                http_port: 8030,
+                query_port,
+                alive: true,
+                draining: false,
+                started_ms: 1_700_000_000_000,
+            };
+            vec![node(1, Role::Leader, "fe1", Some(9030)), node(10_001, Role::Backend, "be1", None)]
+        }
+
+        fn loads(&self) -> rusqlite::Result<Vec<LoadView>> {
+            Ok(self.loads.clone())
+        }
+    }
+}

@@ -148,7 +148,7 @@ mod tests {
     fn both_forms_describe_the_table() {
         let dir = tempfile::tempdir().expect("a directory can be made");
         let store = Store::open(dir.path(), None).expect("the store opens");
-        let mut session = Session::new("root", 1);
+        let mut session = Session::new("root", 1, crate::sandbox::overview::fake::Fake::idle());
         session.execute(&store, "CREATE DATABASE d").expect("it is created");
         let create = "CREATE TABLE d.t (k BIGINT NOT NULL AUTO_INCREMENT, p DECIMAL(10,2) DEFAULT '1.5' COMMENT 'c', \
                       u VARCHAR(36) DEFAULT (uuid()), m MAP<INT,ARRAY<VARCHAR(5)>>)";

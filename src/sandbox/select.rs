@@ -1,7 +1,9 @@
 //! Queries and expressions for those outside of `sql`: rows of a query one by one, and the expressions of loads.
 
+use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
+use super::sessions::Running;
 use super::sql::{self, BoundQuery};
 use super::store::Store;
 use super::types::SqlType;
@@ -21,14 +23,15 @@ pub(super) fn translate_typed(expression: &str, columns: &[(String, SqlType)]) -
     sql::translate(expression, columns).map_err(|refusal| refusal.message)
 }
 
-/// Reads the rows of a query until `each` has had enough, and returns how many it took.
+/// Reads the rows of a query until `each` has had enough or the statement is stopped, and returns how many it took.
 pub(super) fn for_each_row(
     store: &Store,
     query: &BoundQuery,
+    running: Option<&Running>,
     mut each: impl FnMut(&Row<'_>) -> bool,
 ) -> Result<u64, sql::Error> {
     let width = query.columns.len();
-    let count = store.read(|connection| {
+    let mut read = |connection: &Connection| {
         let mut statement = connection.prepare(&query.sql)?;
         let mut rows = statement.query([])?;
         let mut count = 0;
@@ -38,8 +41,17 @@ pub(super) fn for_each_row(
             if !each(&cells) {
                 break;
             }
+            if running.is_some_and(|running| running.check().is_err()) {
+                // What it stands for is said by whoever watches over the statement.
+                return Err(rusqlite::Error::ExecuteReturnedResults);
+            }
         }
         Ok(count)
-    })?;
-    Ok(count)
+    };
+    store.read(|connection| {
+        Ok(match running {
+            Some(running) => running.interruptible(connection, || read(connection)),
+            None => read(connection).map_err(sql::Error::from),
+        })
+    })?
 }

@@ -3,8 +3,12 @@
 //! The rows of a SELECT are lines of JSON between a line with the columns and a line with statistics; the last of them is
 //! the only proof that nothing is missing. SHOW and DESC answer with one object.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value as Json, json};
 
+use super::overview::Overview;
+use super::sessions::{Running, Seat};
 use super::sql::{Answer, BoundQuery, Error, Session, Table, is_single, leading_keyword};
 use super::store::Store;
 use super::{cell, function, select};
@@ -38,13 +42,32 @@ const ALLOWED: [&str; 7] = ["SELECT", "WITH", "SHOW", "EXPLAIN", "DESC", "DESCRI
 
 /// Runs the statement of a request and hands out its answer, until `send` takes no more of it. The session ends with it;
 /// over HTTP a variable set for one statement is not seen by the next.
-pub(super) fn respond(store: &Store, database: Option<&str>, body: &[u8], mut send: impl FnMut(Part) -> bool) {
-    let reply = match run(store, database, body) {
+pub(super) fn respond(
+    store: &Store,
+    overview: Arc<dyn Overview>,
+    client: &Client,
+    database: Option<&str>,
+    body: &[u8],
+    mut send: impl FnMut(Part) -> bool,
+) {
+    let id = store.next_connection_id();
+    let seat = store.sessions().open(id, &client.user, &client.host);
+    // What is known of the sandbox is not kept while rows are read: one that stops does not wait for a long query.
+    let session = Session::new(&client.user, id, overview);
+    let reply = match run(store, session, &seat, database, body) {
         Ok(Answered::Whole(reply)) => reply,
         Ok(Answered::Rows(select)) => return select.run(store, &mut send),
         Err((status, message)) => failed(status, &message),
     };
     send(Part::Begin(reply));
+}
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub(super) struct Client {
+    pub(super) user: String,
+    /// The address.
+    pub(super) host: String,
 }
 
 enum Answered {
@@ -54,7 +77,13 @@ enum Answered {
 
 type Refusal = (u16, String);
 
-fn run(store: &Store, database: Option<&str>, body: &[u8]) -> Result<Answered, Refusal> {
+fn run(
+    store: &Store,
+    mut session: Session,
+    seat: &Seat,
+    database: Option<&str>,
+    body: &[u8],
+) -> Result<Answered, Refusal> {
     let request: Json = serde_json::from_slice(body).map_err(|fault| (400, format!("malformed json [{fault}]")))?;
     let query = request.get("query").and_then(Json::as_str).map(str::trim).unwrap_or_default();
     if query.is_empty() {
@@ -69,14 +98,16 @@ fn run(store: &Store, database: Option<&str>, body: &[u8]) -> Result<Answered, R
     if !ALLOWED.contains(&keyword.as_str()) && !query.starts_with('(') {
         return Err((400, "http query only support SELECT, SHOW, EXPLAIN, DESC, KILL statement".to_owned()));
     }
-    let mut session = Session::new("root", store.next_connection_id());
     if let Some(database) = database {
         let refused = |error: Error| (403, format!("set catalog or db failed: {error}"));
         session.select_database(store, database).map_err(refused)?;
     }
     set_variables(store, &mut session, request.get("sessionVariables"))?;
+    seat.identify(&session.user, session.database.as_deref().unwrap_or_default());
+    let running = seat.begin(query, session.query_timeout());
+    session.running = Some(Arc::clone(&running));
     Ok(match session.execute(store, query).map_err(execution)? {
-        Answer::Query(query) => Answered::Rows(Select { query, connection_id: session.connection_id, raw }),
+        Answer::Query(query) => Answered::Rows(Select { query, connection_id: session.connection_id, raw, running }),
         Answer::Table(table) => Answered::Whole(reply(object(table).to_string().into_bytes())),
         Answer::Explanation(text) => Answered::Whole(reply(json!({ "explain": text }).to_string().into_bytes())),
         Answer::Done { .. } => Answered::Whole(reply(Vec::new())),
@@ -99,6 +130,7 @@ struct Select {
     connection_id: u32,
     /// Whether only columns and rows are wanted.
     raw: bool,
+    running: Arc<Running>,
 }
 
 impl Select {
@@ -109,7 +141,7 @@ impl Select {
             line(&mut out, &json!({ "connectionId": self.connection_id }));
         }
         line(&mut out, &json!({ "meta": meta(&self.query.columns) }));
-        let read = select::for_each_row(store, &self.query, |row| {
+        let read = select::for_each_row(store, &self.query, Some(&self.running), |row| {
             let cells: Vec<Json> =
                 row.iter().zip(&self.query.columns).map(|(value, (_, ty))| cell::json(*value, ty)).collect();
             line(&mut out, &json!({ "data": cells }));
@@ -179,11 +211,16 @@ fn failed(status: u16, message: &str) -> SqlReply {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::overview::fake::Fake;
+
+    fn client() -> Client {
+        Client { user: "root".to_owned(), host: "127.0.0.1:1".to_owned() }
+    }
 
     fn store() -> (tempfile::TempDir, Store) {
         let dir = tempfile::tempdir().expect("a directory can be made");
         let store = Store::open(dir.path(), None).expect("the store opens");
-        let mut session = Session::new("root", 1);
+        let mut session = Session::new("root", 1, Fake::idle());
         for sql in [
             "CREATE DATABASE d",
             "CREATE TABLE d.t (a INT, b DECIMAL(10,2), c VARCHAR(9), e BOOLEAN, f ARRAY<INT>)",
@@ -196,7 +233,7 @@ mod tests {
 
     fn ask(store: &Store, database: Option<&str>, body: &str) -> (u16, String) {
         let (mut status, mut text) = (0, Vec::new());
-        respond(store, database, body.as_bytes(), |part| {
+        respond(store, Fake::idle(), &client(), database, body.as_bytes(), |part| {
             match part {
                 Part::Begin(reply) => (status, text) = (reply.status, reply.body),
                 Part::More(bytes) => text.extend(bytes),
@@ -228,7 +265,7 @@ mod tests {
     #[test]
     fn a_long_answer_comes_in_pieces_and_stops_when_nobody_takes_them() {
         let (_dir, store) = store();
-        let mut session = Session::new("root", 1);
+        let mut session = Session::new("root", 1, Fake::idle());
         let wide = format!("INSERT INTO d.t (c) SELECT '{}' FROM d.t a, d.t b", "x".repeat(9));
         for _ in 0..3 {
             session.execute(&store, &wide).expect("it inserts");
@@ -236,7 +273,7 @@ mod tests {
         let body = br#"{"query": "SELECT a.c FROM d.t a, d.t b"}"#;
         let collect = |pieces_max: usize| {
             let (mut text, mut pieces) = (Vec::new(), 0);
-            respond(&store, None, body, |part| {
+            respond(&store, Fake::idle(), &client(), None, body, |part| {
                 match part {
                     Part::Begin(reply) => assert!(reply.more && reply.body.is_empty()),
                     Part::More(bytes) => {
@@ -265,7 +302,10 @@ mod tests {
         let expected = r#"{"meta":[{"name":"Tables_in_d","type":"varchar(65533)"}],"data":[{"Tables_in_d":"t"}],"statistics":{"scanRows":0,"scanBytes":0,"returnRows":1}}"#;
         assert_eq!(body, expected);
         assert!(ask(&store, None, r#"{"query": "EXPLAIN SELECT 1"}"#).1.starts_with(r#"{"explain":"PLAN FRAGMENT 0"#));
-        assert_eq!(ask(&store, None, r#"{"query": "KILL 7"}"#), (200, String::new()));
+        assert_eq!(ask(&store, None, r#"{"query": "KILL 7777"}"#).0, 500, "there is no such session");
+        let other = store.sessions().open(7777, "root", "127.0.0.1:2");
+        assert_eq!(ask(&store, None, r#"{"query": "KILL 7777"}"#), (200, String::new()));
+        drop(other);
     }
 
     #[test]

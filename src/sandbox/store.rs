@@ -15,8 +15,10 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::function;
+use super::sessions::Sessions;
 use super::sql::password;
-use super::types::{Column, KeysType, TableDef};
+use super::types::{Column, KeysType, TableDef, quote};
+use super::user;
 
 /// How long a connection waits for another process that has the database locked, say a shell that looks into it.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -45,7 +47,22 @@ const SCHEMA: &str = "
         UNIQUE (database, name)
     );
     CREATE TABLE IF NOT EXISTS sb_sequences (table_id INTEGER PRIMARY KEY, next INTEGER NOT NULL);
-    CREATE TABLE IF NOT EXISTS sb_users (name TEXT PRIMARY KEY NOT NULL, password TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS sb_versions (
+        table_id INTEGER PRIMARY KEY,
+        count INTEGER NOT NULL,
+        newest INTEGER NOT NULL
+    );
+    CREATE TABLE IF NOT EXISTS sb_database_ids (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL UNIQUE
+    );
+    INSERT OR IGNORE INTO sqlite_sequence SELECT 'sb_database_ids', 11000
+        WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'sb_database_ids');
+    INSERT OR IGNORE INTO sb_database_ids (name) SELECT name FROM sb_databases ORDER BY name;
+    CREATE TRIGGER IF NOT EXISTS sb_database_comes AFTER INSERT ON sb_databases
+        BEGIN INSERT INTO sb_database_ids (name) VALUES (new.name); END;
+    CREATE TRIGGER IF NOT EXISTS sb_database_goes AFTER DELETE ON sb_databases
+        BEGIN DELETE FROM sb_database_ids WHERE name = old.name; END;
 ";
 
 /// The sandbox's database.
@@ -58,6 +75,19 @@ pub(super) struct Store {
     tables: RwLock<HashMap<(String, String), Arc<TableDef>>>,
     /// The last number given to a connection or request.
     connections: AtomicU32,
+    sessions: Sessions,
+}
+
+/// A table in a list of all.
+#[derive(Clone, Debug)]
+pub(super) struct Listed {
+    pub(super) id: i64,
+    pub(super) database: String,
+    pub(super) name: String,
+    pub(super) ddl: String,
+    pub(super) comment: String,
+    /// When it was created, `YYYY-MM-DD HH:MM:SS`.
+    pub(super) created: String,
 }
 
 /// Why the store cannot be opened.
@@ -94,6 +124,7 @@ impl Store {
                 readers: Mutex::default(),
                 tables: RwLock::default(),
                 connections: AtomicU32::new(0),
+                sessions: Sessions::default(),
             }),
             Err(source) => Err(Error::Database { path, source }),
         }
@@ -173,18 +204,66 @@ impl Store {
         self.password_digest(user).is_some_and(|expected| expected == digest)
     }
 
-    /// The user's password as stored, and nothing for a stranger.
-    pub(super) fn password_digest(&self, user: &str) -> Option<String> {
-        let digest = self.read(|connection| {
-            let mut statement = connection.prepare_cached("SELECT password FROM sb_users WHERE name = ?1")?;
-            statement.query_row([user], |row| row.get(0)).optional()
-        });
-        digest.ok().flatten()
-    }
-
     /// A number for a connection that no other has while the store is open.
     pub(super) fn next_connection_id(&self) -> u32 {
         self.connections.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+    }
+
+    /// Who is connected.
+    pub(super) fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// The folder that everything is in.
+    pub(super) fn dir(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
+    }
+
+    /// Every database and its number, in order of their names.
+    pub(super) fn database_ids(&self) -> rusqlite::Result<Vec<(i64, String)>> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached("SELECT id, name FROM sb_database_ids ORDER BY name")?;
+            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        })
+    }
+
+    /// Every table, in order of databases and names.
+    pub(super) fn table_list(&self) -> rusqlite::Result<Vec<Listed>> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT id, database, name, ddl, comment, created FROM sb_tables ORDER BY database, name",
+            )?;
+            let row = |row: &rusqlite::Row<'_>| {
+                Ok(Listed {
+                    id: row.get(0)?,
+                    database: row.get(1)?,
+                    name: row.get(2)?,
+                    ddl: row.get(3)?,
+                    comment: row.get(4)?,
+                    created: row.get(5)?,
+                })
+            };
+            statement.query_map([], row)?.collect()
+        })
+    }
+
+    /// The bytes of the database, without what is free in it.
+    pub(super) fn bytes_used(&self) -> rusqlite::Result<u64> {
+        self.read(|connection| {
+            let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, u64>(0));
+            Ok(pragma("page_count")?.saturating_sub(pragma("freelist_count")?) * pragma("page_size")?)
+        })
+    }
+
+    /// The bytes that a table takes, and how many rows are in it.
+    pub(super) fn table_size(&self, table_id: i64) -> rusqlite::Result<(u64, u64)> {
+        self.read(|connection| {
+            let name = format!("t{table_id}");
+            let pages = "SELECT coalesce(sum(pgsize), 0) FROM dbstat WHERE name = ?1 AND aggregate = TRUE";
+            let bytes = connection.prepare_cached(pages)?.query_row([&name], |row| row.get(0))?;
+            let count = format!("SELECT count(*) FROM {}", quote(&name));
+            Ok((bytes, connection.query_row(&count, [], |row| row.get(0))?))
+        })
     }
 
     fn writer(&self) -> MutexGuard<'_, Connection> {
@@ -230,6 +309,7 @@ fn prepare(path: &Path, root_password: Option<&str>) -> rusqlite::Result<Connect
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
     connection.execute_batch(SCHEMA)?;
+    connection.execute_batch(user::SCHEMA)?;
     let digest = password::digest(root_password.unwrap_or_default());
     let on_conflict = if root_password.is_some() { "REPLACE" } else { "IGNORE" };
     let insert = format!("INSERT OR {on_conflict} INTO sb_users (name, password) VALUES ('root', ?1)");

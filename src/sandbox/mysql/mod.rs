@@ -12,6 +12,7 @@
 //! TLS, `caching_sha2_password` and several statements in one packet are not offered.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use async_trait::async_trait;
@@ -24,6 +25,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 
+use super::overview::Overview;
+use super::sessions::{Running, Seat};
 use super::sql::{Answer, BoundQuery, Error, Session, password, placeholders, variables, with_parameters};
 use super::store::Store;
 use super::types::SqlType;
@@ -45,13 +48,20 @@ const STATEMENTS_MAX: usize = 1024;
 const SALT_BYTES: usize = 20;
 
 /// Serves connections until `shutdown` says so, and then drops those that are open.
-pub(super) async fn serve(listener: TcpListener, store: Arc<Store>, mut shutdown: watch::Receiver<bool>) {
+pub(super) async fn serve(
+    listener: TcpListener,
+    store: Arc<Store>,
+    overview: Arc<dyn Overview>,
+    mut shutdown: watch::Receiver<bool>,
+) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             // Accepting is safe to abandon: a connection that was not handed out stays in the backlog.
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => drop(connections.spawn(converse(stream, Arc::clone(&store)))),
+                Ok((stream, peer)) => {
+                    connections.spawn(converse(stream, peer, Arc::clone(&store), Arc::clone(&overview)));
+                }
                 // Out of file descriptors, mostly: it passes when a connection ends.
                 Err(fault) => {
                     tracing::warn!(%fault, "the MySQL listener cannot accept");
@@ -71,7 +81,7 @@ async fn stopped(shutdown: &mut watch::Receiver<bool>) {
 }
 
 /// One connection, to its end.
-async fn converse(stream: TcpStream, store: Arc<Store>) {
+async fn converse(stream: TcpStream, peer: SocketAddr, store: Arc<Store>, overview: Arc<dyn Overview>) {
     // Answers are small and waited for; without this each would be held back for the next packet.
     if let Err(fault) = stream.set_nodelay(true) {
         tracing::debug!(%fault, "a MySQL connection ended before it began");
@@ -79,8 +89,10 @@ async fn converse(stream: TcpStream, store: Arc<Store>) {
     }
     let (reader, writer) = stream.into_split();
     let id = store.next_connection_id();
+    let seat = Arc::new(store.sessions().open(id, "", &peer.to_string()));
     let connection = Connection {
-        session: Arc::new(Mutex::new(Session::new("", id))),
+        session: Arc::new(Mutex::new(Session::new("", id, overview))),
+        seat: Arc::clone(&seat),
         user: OnceLock::new(),
         salt: salt(),
         id,
@@ -89,8 +101,14 @@ async fn converse(stream: TcpStream, store: Arc<Store>) {
     };
     let options = IntermediaryOptions { process_use_statement_on_query: true, ..IntermediaryOptions::default() };
     let writer = tokio::io::BufWriter::new(writer);
-    if let Err(fault) = AsyncMysqlIntermediary::run_with_options(connection, reader, writer, &options).await {
-        tracing::debug!(%fault, "a MySQL connection failed");
+    tokio::select! {
+        ended = AsyncMysqlIntermediary::run_with_options(connection, reader, writer, &options) => {
+            if let Err(fault) = ended {
+                tracing::debug!(%fault, "a MySQL connection failed");
+            }
+        }
+        // Dropping the other branch closes the connection.
+        () = seat.closed() => tracing::debug!(id, "a MySQL connection was killed"),
     }
 }
 
@@ -105,6 +123,7 @@ fn salt() -> [u8; SALT_BYTES] {
 /// One client's state.
 struct Connection {
     session: Arc<Mutex<Session>>,
+    seat: Arc<Seat>,
     /// Who the client says it is, once it has proved it.
     user: OnceLock<String>,
     salt: [u8; SALT_BYTES],
@@ -128,16 +147,26 @@ impl Connection {
     fn start(&self, text: String) -> mpsc::Receiver<Message> {
         let (sender, receiver) = mpsc::channel(BATCHES_WAITING);
         let (session, store, user) = (Arc::clone(&self.session), Arc::clone(&self.store), self.user.get().cloned());
+        let seat = Arc::clone(&self.seat);
         spawn_blocking(move || {
-            let answer = {
+            let (answer, running) = {
                 let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
                 session.user = user.unwrap_or_default();
-                session.execute(&store, &text)
+                seat.identify(&session.user, session.database.as_deref().unwrap_or_default());
+                let running = seat.begin(&text, session.query_timeout());
+                session.running = Some(Arc::clone(&running));
+                let answer = session.execute(&store, &text);
+                session.running = None;
+                seat.identify(&session.user, session.database.as_deref().unwrap_or_default());
+                (answer, running)
             };
+            // While rows are read, nothing is kept but the store: a sandbox that stops does not wait for a long query, and
+            // a client that goes gives up its seat, which ends the query.
+            drop((session, seat));
             // A send fails only when the client has gone; there is nobody left to tell.
             let _ = match answer {
                 Ok(Answer::Done { rows }) => sender.blocking_send(Message::Done(rows)),
-                Ok(Answer::Query(query)) => return send_rows(&store, &query, &sender),
+                Ok(Answer::Query(query)) => return send_rows(&store, &query, &running, &sender),
                 Ok(Answer::Table(table)) => {
                     let rows = table.rows.into_iter().map(|row| row.into_iter().map(Cell::from).collect()).collect();
                     let columns = sender.blocking_send(Message::Columns(table.columns));
@@ -190,7 +219,7 @@ impl Connection {
 }
 
 /// Reads the rows of a query and sends them in batches.
-fn send_rows(store: &Store, query: &BoundQuery, sender: &mpsc::Sender<Message>) {
+fn send_rows(store: &Store, query: &BoundQuery, running: &Running, sender: &mpsc::Sender<Message>) {
     let mut batch = Vec::with_capacity(BATCH_ROWS);
     let mut started = false;
     let mut start = |sender: &mpsc::Sender<Message>| {
@@ -198,7 +227,7 @@ fn send_rows(store: &Store, query: &BoundQuery, sender: &mpsc::Sender<Message>) 
         let first = !std::mem::replace(&mut started, true);
         !first || sender.blocking_send(Message::Columns(query.columns.clone())).is_ok()
     };
-    let read = select::for_each_row(store, query, |row| {
+    let read = select::for_each_row(store, query, Some(running), |row| {
         let cells = row.iter().zip(&query.columns).map(|(value, (_, ty))| Cell::new(cell::text(*value, ty)));
         batch.push(cells.collect());
         batch.len() < BATCH_ROWS
@@ -235,6 +264,10 @@ impl<W: AsyncWrite + Send + Unpin> AsyncMysqlShim<W> for Connection {
         let user = user.split('@').next().unwrap_or_default();
         let known = self.store.password_digest(user);
         let proved = known.is_some_and(|stored| password::proves(answer, salt, &stored));
+        if proved {
+            self.session.lock().unwrap_or_else(PoisonError::into_inner).user = user.to_owned();
+            self.seat.identify(user, "");
+        }
         proved && self.user.set(user.to_owned()).is_ok()
     }
 
@@ -299,7 +332,9 @@ impl<W: AsyncWrite + Send + Unpin> AsyncMysqlShim<W> for Connection {
             Ok(())
         } else {
             let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-            session.select_database(&self.store, database)
+            let selected = session.select_database(&self.store, database);
+            self.seat.identify(&session.user, session.database.as_deref().unwrap_or_default());
+            selected
         };
         match selected {
             Ok(()) => writer.ok().await,
@@ -308,11 +343,16 @@ impl<W: AsyncWrite + Send + Unpin> AsyncMysqlShim<W> for Connection {
     }
 }
 
-/// The error number that the library can send. It does not know StarRocks' own number for an unknown table; MySQL's means
-/// the same.
+/// The error number that the library can send. It does not know StarRocks' own numbers for an unknown table and for a
+/// missing privilege; MySQL's mean the same.
 fn kind(error: &Error) -> ErrorKind {
     match error.code {
         Error::UNKNOWN_TABLE => ErrorKind::ER_NO_SUCH_TABLE,
+        Error::ACCESS_DENIED => ErrorKind::ER_ACCESS_DENIED_ERROR,
+        1094 => ErrorKind::ER_NO_SUCH_THREAD,
+        1095 => ErrorKind::ER_KILL_DENIED_ERROR,
+        1193 => ErrorKind::ER_UNKNOWN_SYSTEM_VARIABLE,
+        1317 => ErrorKind::ER_QUERY_INTERRUPTED,
         1007 => ErrorKind::ER_DB_CREATE_EXISTS,
         1008 => ErrorKind::ER_DB_DROP_EXISTS,
         1046 => ErrorKind::ER_NO_DB_ERROR,

@@ -13,6 +13,9 @@ impl Error {
     /// StarRocks' own number for "Unknown table".
     pub(in crate::sandbox) const UNKNOWN_TABLE: u16 = 5502;
 
+    /// StarRocks' own number for a missing privilege.
+    pub(in crate::sandbox) const ACCESS_DENIED: u16 = 5203;
+
     /// A refusal in other words than the kinds below.
     pub(in crate::sandbox) fn new(code: u16, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
@@ -41,6 +44,17 @@ impl Error {
     pub(in crate::sandbox) fn unknown_table(database: &str, table: &str) -> Self {
         let detail = format!("Getting analyzing error. Detail message: Unknown table '{database}.{table}'.");
         Self::new(Self::UNKNOWN_TABLE, detail)
+    }
+
+    /// The user has not been granted what the statement takes.
+    pub(in crate::sandbox) fn denied(privilege: &str, kind: &str, object: &str) -> Self {
+        let object = if object.is_empty() { String::new() } else { format!(" {object}") };
+        let message = format!(
+            "Access denied; you need (at least one of) the {privilege} privilege(s) on {kind}{object} for this \
+             operation. Please ask the admin to grant permission(s) or try activating existing roles using <set \
+             [default] role>. Current role(s): NONE. Inactivated role(s): NONE."
+        );
+        Self::new(Self::ACCESS_DENIED, message)
     }
 
     pub(in crate::sandbox) fn no_database() -> Self {

@@ -34,7 +34,7 @@ pub(super) fn table_names(store: &Store, database: &str) -> Result<Vec<String>, 
 }
 
 /// A table of `information_schema` as a query.
-pub(super) fn table(context: &Context<'_>, name: &str) -> Result<BoundQuery, Error> {
+pub(super) fn table(context: &Context<'_>, _database: &str, name: &str) -> Result<BoundQuery, Error> {
     let store = context.store.ok_or_else(|| Error::analysis("an expression of a load cannot name a table"))?;
     match name.to_ascii_lowercase().as_str() {
         "schemata" => schemata(store),

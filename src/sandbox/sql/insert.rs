@@ -10,7 +10,9 @@ use super::expression::Binder;
 use super::query::{bind_query, name_parts};
 use super::scope::{Bound, Context, Scope};
 use crate::sandbox::store::{Store, reserve_ids};
+use crate::sandbox::tablet::bump_version;
 use crate::sandbox::types::{Column, Default, SqlType, TableDef, literal, quote};
+use crate::sandbox::user::Privilege;
 
 /// Where a column's values come from.
 #[derive(Clone, Copy)]
@@ -39,6 +41,7 @@ pub(super) fn insert(store: &Store, context: &Context<'_>, insert: &Insert) -> R
     let mut parts = name_parts(name)?;
     let name = parts.pop().unwrap_or_default();
     let table = context.table(parts.last().map(String::as_str), &name)?;
+    context.allow(Privilege::Insert, &table.database, &table.name)?;
     let given: Vec<String> = insert
         .columns
         .iter()
@@ -46,19 +49,31 @@ pub(super) fn insert(store: &Store, context: &Context<'_>, insert: &Insert) -> R
         .collect::<Result<_, Error>>()?;
     let plan = columns(&table, &given)?;
     let source = insert.source.as_ref().ok_or_else(|| Error::unsupported("INSERT without rows"))?;
+    let mut stopped = None;
     let inserted = store.write(|transaction| {
         let first = reserve_ids(transaction, &table, 0)?;
         let sql = match statement(context, &table, &plan, source, first) {
             Ok(sql) => sql,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let inserted = transaction.execute(&sql, [])?;
+        let inserted = match context.interruptible(transaction, || transaction.execute(&sql, [])) {
+            Ok(inserted) => inserted,
+            Err(refusal) => {
+                stopped = Some(refusal);
+                // Any error rolls the transaction back; the one that matters is kept aside.
+                return Err(rusqlite::Error::ExecuteReturnedResults);
+            }
+        };
+        bump_version(transaction, table.id)?;
         if plan.iter().any(|(_, from)| matches!(from, From::Sequence)) {
             reserve_ids(transaction, &table, i64::try_from(inserted).unwrap_or(i64::MAX))?;
         }
         Ok(Ok(inserted))
-    })??;
-    Ok(inserted as u64)
+    });
+    match (inserted, stopped) {
+        (_, Some(refusal)) => Err(refusal),
+        (inserted, None) => Ok(inserted?? as u64),
+    }
 }
 
 type Plan = Vec<(Column, From)>;

@@ -12,8 +12,9 @@ use super::call::constant_number;
 use super::coerce::{cast, common};
 use super::expression::{Binder, compare, unified};
 use super::information_schema;
-use super::scope::{Bound, BoundQuery, Context, Named, Relation, Scope, Visible};
+use super::scope::{Bound, BoundQuery, Context, Named, Relation, Scope, Visible, is_system_database};
 use crate::sandbox::types::SqlType;
+use crate::sandbox::user::Privilege;
 
 /// A query whose ORDER BY and LIMIT are still missing.
 struct Body {
@@ -471,11 +472,12 @@ fn bind_table(
         return Ok(add_query(context, scope, query, called));
     }
     let database = rest.last().map(String::as_str);
-    if database.or(context.database).is_some_and(|name| name.eq_ignore_ascii_case("information_schema")) {
-        let query = information_schema::table(context, table)?;
+    if let Some(system) = database.or(context.database).filter(|name| is_system_database(name)) {
+        let query = information_schema::table(context, system, table)?;
         return Ok(add_query(context, scope, &query, called));
     }
     let table = context.table(database, table)?;
+    context.allow(Privilege::Select, &table.database, &table.name)?;
     let sql_name = context.relation_name();
     let columns = table.columns.iter().map(|column| Visible {
         name: column.name.clone(),

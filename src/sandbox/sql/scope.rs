@@ -6,8 +6,11 @@ use std::sync::Arc;
 
 use super::Error;
 use crate::sandbox::function::calendar::Moment;
+use crate::sandbox::overview::Overview;
+use crate::sandbox::sessions::Running;
 use crate::sandbox::store::{CatalogError, Store};
 use crate::sandbox::types::{SqlType, TableDef, literal, quote};
+use crate::sandbox::user::{Kind, Privilege};
 
 /// What the whole statement knows: the session and the catalogue.
 pub(in crate::sandbox) struct Context<'a> {
@@ -16,6 +19,10 @@ pub(in crate::sandbox) struct Context<'a> {
     pub database: Option<&'a str>,
     pub user: &'a str,
     pub connection_id: u32,
+    /// The sandbox around the store; nothing where there is no store either.
+    pub overview: Option<&'a dyn Overview>,
+    /// The statement, where others may stop it.
+    pub running: Option<&'a Running>,
     /// When the statement started: `NOW()` is the same throughout.
     pub now: Moment,
     pub utc_now: Moment,
@@ -44,6 +51,56 @@ impl Context<'_> {
             CatalogError::Sqlite(fault) => fault.into(),
         })
     }
+}
+
+impl<'a> Context<'a> {
+    /// The store and the sandbox around it.
+    pub(super) fn surroundings(&self) -> Result<(&'a Store, &'a dyn Overview), Error> {
+        self.store.zip(self.overview).ok_or_else(|| Error::analysis("an expression of a load cannot name a table"))
+    }
+
+    /// Does something with a connection that KILL and the timeout of the statement may interrupt.
+    pub(super) fn interruptible<R>(
+        &self,
+        connection: &rusqlite::Connection,
+        work: impl FnOnce() -> rusqlite::Result<R>,
+    ) -> Result<R, Error> {
+        match self.running {
+            Some(running) => running.interruptible(connection, work),
+            None => Ok(work()?),
+        }
+    }
+
+    /// Refuses what the user may not do to a table, or to a database where no table is named.
+    pub(super) fn allow(&self, privilege: Privilege, database: &str, table: &str) -> Result<(), Error> {
+        let Some(store) = self.store else { return Ok(()) };
+        if store.may(self.user, privilege, database, table)? {
+            return Ok(());
+        }
+        let kind = privilege.kind(table);
+        let object = match kind {
+            Kind::System => "",
+            Kind::Catalog => "default_catalog",
+            Kind::Database => database,
+            Kind::Table => table,
+        };
+        Err(Error::denied(privilege.name(), kind.name(), object))
+    }
+
+    /// Refuses those who have no privilege on a table, or in a database where no table is named.
+    pub(super) fn allow_any(&self, database: &str, table: &str) -> Result<(), Error> {
+        let Some(store) = self.store else { return Ok(()) };
+        if is_system_database(database) || store.sees(self.user, database, table)? {
+            return Ok(());
+        }
+        let (kind, object) = if table.is_empty() { ("DATABASE", database) } else { ("TABLE", table) };
+        Err(Error::denied("ANY", kind, object))
+    }
+}
+
+/// Whether a database is one of those that there always are.
+pub(super) fn is_system_database(name: &str) -> bool {
+    name.eq_ignore_ascii_case("information_schema") || name.eq_ignore_ascii_case("_statistics_")
 }
 
 /// An expression in SQLite's SQL, and its type in StarRocks.

@@ -2,7 +2,8 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::time::UNIX_EPOCH;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use sqlparser::ast::Statement;
 use sqlparser::dialect::MySqlDialect;
@@ -10,13 +11,16 @@ use sqlparser::parser::{Parser, ParserError};
 
 use super::create::CreateTable;
 use super::query::bind_query;
-use super::scope::{BoundQuery, Context, Relation, Scope, Visible};
+use super::scope::{BoundQuery, Context, Relation, Scope, Visible, is_system_database};
 use super::token::{Token, Tokens};
 use super::{Error, catalog, expression, insert, show, variables};
 use crate::clock::{Clock as _, SystemClock};
 use crate::sandbox::function::calendar::{MICROS_PER_SECOND, Moment};
+use crate::sandbox::overview::Overview;
+use crate::sandbox::sessions::Running;
 use crate::sandbox::store::Store;
 use crate::sandbox::types::{Column, SqlType};
+use crate::sandbox::user::Privilege;
 
 /// How deep expressions may be nested before the parser gives up, which protects the stack.
 const DEPTH_MAX: usize = 200;
@@ -41,27 +45,52 @@ pub(in crate::sandbox) struct Table {
     pub rows: Vec<Vec<Option<String>>>,
 }
 
+impl Table {
+    /// A table whose columns are all texts.
+    pub(in crate::sandbox) fn new(columns: &[&str], rows: Vec<Vec<Option<String>>>) -> Self {
+        Self { columns: columns.iter().map(|name| ((*name).to_owned(), SqlType::TEXT)).collect(), rows }
+    }
+}
+
 /// What one client has said about itself so far.
 #[derive(Debug)]
 pub(in crate::sandbox) struct Session {
     pub database: Option<String>,
     pub user: String,
     pub connection_id: u32,
+    /// The statement that is being run, where others may stop it.
+    pub running: Option<Arc<Running>>,
+    overview: Arc<dyn Overview>,
     pub(super) variables: BTreeMap<String, String>,
     offset_seconds: i64,
 }
 
 impl Session {
-    pub(in crate::sandbox) fn new(user: &str, connection_id: u32) -> Self {
-        Self { database: None, user: user.to_owned(), connection_id, variables: BTreeMap::new(), offset_seconds: 0 }
+    pub(in crate::sandbox) fn new(user: &str, connection_id: u32, overview: Arc<dyn Overview>) -> Self {
+        Self {
+            database: None,
+            user: user.to_owned(),
+            connection_id,
+            running: None,
+            overview,
+            variables: BTreeMap::new(),
+            offset_seconds: 0,
+        }
+    }
+
+    /// How long a statement may take, by `query_timeout`.
+    pub(in crate::sandbox) fn query_timeout(&self) -> Option<Duration> {
+        let seconds = self.variables.get("query_timeout").and_then(|text| text.parse().ok());
+        Some(Duration::from_secs(seconds.unwrap_or(variables::QUERY_TIMEOUT_SECONDS))).filter(|limit| !limit.is_zero())
     }
 
     /// Makes a database the current one.
     pub(in crate::sandbox) fn select_database(&mut self, store: &Store, name: &str) -> Result<(), Error> {
         let name = name.strip_prefix("default_catalog.").unwrap_or(name);
-        if !name.eq_ignore_ascii_case("information_schema") && !store.has_database(name)? {
+        if !is_system_database(name) && !store.has_database(name)? {
             return Err(Error::unknown_database(name));
         }
+        self.context(store).allow_any(name, "")?;
         self.database = Some(name.to_owned());
         Ok(())
     }
@@ -98,7 +127,7 @@ impl Session {
             "SET" => self.set(store, &mut tokens).map(|()| Answer::Done { rows: 0 }),
             // Every statement is a transaction of its own, and these do not change that, as in StarRocks before 4.0.
             "BEGIN" | "START" | "COMMIT" | "ROLLBACK" => Ok(Answer::Done { rows: 0 }),
-            "KILL" => Ok(Answer::Done { rows: 0 }),
+            "KILL" => self.kill(store, &mut tokens),
             "ALTER" | "DELETE" | "UPDATE" | "GRANT" | "REVOKE" | "ADMIN" | "ANALYZE" | "REFRESH" | "CANCEL"
             | "EXPORT" | "LOAD" | "BACKUP" | "RESTORE" | "SUBMIT" | "CALL" | "SYNC" => {
                 Err(Error::unsupported(format!("the statement {keyword}")))
@@ -121,6 +150,21 @@ impl Session {
         };
         // Where NULL is not allowed, a number is: LIMIT.
         Ok(with("NULL").or_else(|_| with("1"))?.columns)
+    }
+
+    /// `KILL [CONNECTION | QUERY] id`: one's own, or anybody's for who looks after the cluster.
+    fn kill(&self, store: &Store, tokens: &mut Tokens<'_>) -> Result<Answer, Error> {
+        tokens.expect("KILL")?;
+        let session_too = tokens.accept(&["CONNECTION"]) || !tokens.accept(&["QUERY"]);
+        let id = tokens.integer()?;
+        tokens.end()?;
+        let found = u32::try_from(id).ok().and_then(|id| Some((id, store.sessions().user(id)?)));
+        let Some((id, user)) = found else { return Err(Error::new(1094, format!("Unknown thread id: {id}"))) };
+        if user != self.user {
+            self.context(store).allow(Privilege::Operate, "", "")?;
+        }
+        store.sessions().kill(id, session_too);
+        Ok(Answer::Done { rows: 0 })
     }
 
     /// Binds a query.
@@ -318,6 +362,8 @@ impl Session {
             database: self.database.as_deref(),
             user: &self.user,
             connection_id: self.connection_id,
+            overview: Some(&*self.overview),
+            running: self.running.as_deref(),
             now: utc_now.add_micros(self.offset_seconds * MICROS_PER_SECOND).unwrap_or(utc_now),
             utc_now,
             offset_seconds: self.offset_seconds,
@@ -409,6 +455,8 @@ pub(in crate::sandbox) fn translate(expression: &str, columns: &[(String, SqlTyp
         database: None,
         user: "root",
         connection_id: 0,
+        overview: None,
+        running: None,
         now: utc_now,
         utc_now,
         offset_seconds: 0,

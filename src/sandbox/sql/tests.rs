@@ -18,7 +18,8 @@ impl World {
     fn new() -> Self {
         let dir = tempfile::tempdir().expect("a directory can be made");
         let store = Store::open(dir.path(), None).expect("the store opens");
-        let mut world = Self { _dir: dir, store, session: Session::new("root", 7) };
+        let mut world =
+            Self { _dir: dir, store, session: Session::new("root", 7, crate::sandbox::overview::fake::Fake::idle()) };
         world.run("CREATE DATABASE d");
         world.run("USE d");
         world
@@ -53,7 +54,7 @@ impl World {
             Answer::Query(query) => query,
         };
         let mut lines = Vec::new();
-        select::for_each_row(&self.store, &query, |row| {
+        select::for_each_row(&self.store, &query, None, |row| {
             let cells = row.iter().zip(&query.columns).map(|(value, (_, ty))| {
                 cell::text(*value, ty).map_or("NULL".to_owned(), |text| String::from_utf8_lossy(&text).into_owned())
             });

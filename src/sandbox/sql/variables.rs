@@ -9,6 +9,9 @@ pub(in crate::sandbox) const MYSQL_VERSION: &str = "8.0.33";
 /// The version of StarRocks that the sandbox resembles.
 pub(in crate::sandbox) const STARROCKS_VERSION: &str = "3.5.0-sandbox";
 
+/// How long a statement may take, unless the session says otherwise; the value of `query_timeout` below.
+pub(super) const QUERY_TIMEOUT_SECONDS: u64 = 300;
+
 /// Names and values, sorted by name.
 const VARIABLES: &[(&str, &str)] = &[
     ("auto_increment_increment", "1"),
