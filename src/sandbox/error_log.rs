@@ -52,6 +52,11 @@ impl ErrorLog {
         Ok(Self { dir })
     }
 
+    /// The files of a sandbox in this folder, to read them.
+    pub(super) fn of(dir: &Path) -> Self {
+        Self { dir: dir.join("error_log") }
+    }
+
     /// Writes a load's sample; the name of the file, and none when there is nothing to show.
     pub(super) fn write(&self, id: i64, sample: &Sample) -> io::Result<Option<String>> {
         if sample.lines.is_empty() {

@@ -47,6 +47,13 @@ const SCHEMA: &str = "
         UNIQUE (database, name)
     );
     CREATE TABLE IF NOT EXISTS sb_sequences (table_id INTEGER PRIMARY KEY, next INTEGER NOT NULL);
+    CREATE TABLE IF NOT EXISTS sb_alter_jobs (
+        id INTEGER PRIMARY KEY,
+        database TEXT NOT NULL,
+        table_name TEXT NOT NULL,
+        table_id INTEGER NOT NULL,
+        done_ms INTEGER NOT NULL
+    );
     CREATE TABLE IF NOT EXISTS sb_versions (
         table_id INTEGER PRIMARY KEY,
         count INTEGER NOT NULL,

@@ -14,6 +14,7 @@
 //!
 //! Times are UTC unless a session sets `time_zone`. Every statement is a transaction of its own.
 
+mod account;
 mod aggregate;
 mod arithmetic;
 mod call;
@@ -23,13 +24,17 @@ mod create;
 mod error;
 mod expression;
 mod function_table;
+mod information_empty;
+mod information_loads;
 mod information_schema;
 mod insert;
+mod listing;
 pub(super) mod password;
 mod query;
 mod scope;
 mod session;
 mod show;
+mod show_cluster;
 mod statement;
 pub(super) mod token;
 pub(super) mod variables;

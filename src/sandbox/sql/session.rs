@@ -13,12 +13,13 @@ use super::create::CreateTable;
 use super::query::bind_query;
 use super::scope::{BoundQuery, Context, Relation, Scope, Visible, is_system_database};
 use super::token::{Token, Tokens};
-use super::{Error, catalog, expression, insert, show, variables};
+use super::{Error, account, catalog, expression, insert, show, variables};
 use crate::clock::{Clock as _, SystemClock};
 use crate::sandbox::function::calendar::{MICROS_PER_SECOND, Moment};
 use crate::sandbox::overview::Overview;
 use crate::sandbox::sessions::Running;
 use crate::sandbox::store::Store;
+use crate::sandbox::tablet;
 use crate::sandbox::types::{Column, SqlType};
 use crate::sandbox::user::Privilege;
 
@@ -128,8 +129,11 @@ impl Session {
             // Every statement is a transaction of its own, and these do not change that, as in StarRocks before 4.0.
             "BEGIN" | "START" | "COMMIT" | "ROLLBACK" => Ok(Answer::Done { rows: 0 }),
             "KILL" => self.kill(store, &mut tokens),
-            "ALTER" | "DELETE" | "UPDATE" | "GRANT" | "REVOKE" | "ADMIN" | "ANALYZE" | "REFRESH" | "CANCEL"
-            | "EXPORT" | "LOAD" | "BACKUP" | "RESTORE" | "SUBMIT" | "CALL" | "SYNC" => {
+            "GRANT" | "REVOKE" => {
+                account::change(store, &self.context(store), &mut tokens).map(|()| Answer::Done { rows: 0 })
+            }
+            "ALTER" | "DELETE" | "UPDATE" | "ADMIN" | "ANALYZE" | "REFRESH" | "CANCEL" | "EXPORT" | "LOAD"
+            | "BACKUP" | "RESTORE" | "SUBMIT" | "CALL" | "SYNC" => {
                 Err(Error::unsupported(format!("the statement {keyword}")))
             }
             _ => Err(tokens.unexpected("a statement")),
@@ -191,6 +195,7 @@ impl Session {
         let (database, name) = tokens.qualified_name()?;
         tokens.end()?;
         let table = self.context(store).table(database.as_deref(), &name)?;
+        self.context(store).allow_any(&table.database, &table.name)?;
         Ok(Answer::Table(show::describe(&table)))
     }
 
@@ -214,15 +219,19 @@ impl Session {
             }
             tokens.end()?;
             super::create::check_name("database", &name)?;
-            if name.eq_ignore_ascii_case("information_schema") {
+            if is_system_database(&name) {
                 return Err(Error::new(1007, format!("Can't create database '{name}'; database exists")));
             }
+            self.context(store).allow(Privilege::CreateDatabase, "", "")?;
             catalog::create_database(store, &name, if_not_exists)?;
         } else if tokens.accept(&["TABLE"]) {
             let table = CreateTable::parse(tokens)?;
             let database = table.database.as_deref().or(self.database.as_deref()).ok_or_else(Error::no_database)?;
+            self.context(store).allow(Privilege::CreateTable, database, "")?;
             let generated = self.generated(store, &table.columns)?;
             catalog::create_table(store, database, &table, &generated)?;
+        } else if tokens.accept(&["USER"]) {
+            account::create(store, &self.context(store), tokens)?;
         } else {
             let what = tokens.name().unwrap_or_default().to_uppercase();
             return Err(Error::unsupported(format!("CREATE {what}")));
@@ -259,6 +268,7 @@ impl Session {
             let (_, name) = tokens.qualified_name()?;
             tokens.accept(&["FORCE"]);
             tokens.end()?;
+            self.context(store).allow(Privilege::Drop, &name, "")?;
             catalog::drop_database(store, &name, if_exists)?;
             self.database.take_if(|current| *current == name);
         } else if tokens.accept(&["TABLE"]) {
@@ -267,7 +277,10 @@ impl Session {
             tokens.accept(&["FORCE"]);
             tokens.end()?;
             let database = database.as_deref().or(self.database.as_deref()).ok_or_else(Error::no_database)?;
+            self.context(store).allow(Privilege::Drop, database, &name)?;
             catalog::drop_table(store, database, &name, if_exists)?;
+        } else if tokens.accept(&["USER"]) {
+            account::drop(store, &self.context(store), tokens)?;
         } else {
             let what = tokens.name().unwrap_or_default().to_uppercase();
             return Err(Error::unsupported(format!("DROP {what}")));
@@ -284,7 +297,11 @@ impl Session {
         }
         tokens.end()?;
         let table = self.context(store).table(database.as_deref(), &name)?;
-        store.write(|transaction| transaction.execute_batch(&format!("DELETE FROM {}", table.storage())))?;
+        self.context(store).allow(Privilege::Delete, &table.database, &table.name)?;
+        store.write(|transaction| {
+            transaction.execute_batch(&format!("DELETE FROM {}", table.storage()))?;
+            tablet::bump_version(transaction, table.id)
+        })?;
         Ok(Answer::Done { rows: 0 })
     }
 
@@ -298,7 +315,7 @@ impl Session {
             return Ok(());
         }
         if tokens.is("PASSWORD") {
-            return Err(Error::unsupported("SET PASSWORD"));
+            return account::set_password(store, &self.context(store), tokens);
         }
         loop {
             let _ = tokens.accept(&["GLOBAL"]) || tokens.accept(&["SESSION"]) || tokens.accept(&["LOCAL"]);
