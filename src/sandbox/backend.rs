@@ -17,7 +17,7 @@ use super::http::{self, Ends, Handler, Reply};
 use super::label::TIMED_OUT;
 use super::load::{self, Call, Job, SHUTTING_DOWN};
 use super::member::Member;
-use super::merge::Merging;
+use super::merge_commit::Merging;
 use super::node::Node;
 use super::transaction::{self, End};
 use super::wire;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::ledger::now_ms;
-use super::merge::Windows;
+use super::merge_commit::Windows;
 use super::transaction::Contexts;
 use crate::clock::{Clock as _, SystemClock};
 

@@ -43,7 +43,7 @@ mod ledger;
 mod load;
 mod lock;
 mod member;
-mod merge;
+mod merge_commit;
 mod multi;
 mod mysql;
 mod nested;
