@@ -45,6 +45,7 @@ mod lock;
 mod member;
 mod merge_commit;
 mod multi;
+mod merge;
 mod mysql;
 mod nested;
 mod node;

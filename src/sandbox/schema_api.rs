@@ -7,7 +7,7 @@
 use serde_json::{Value as Json, json};
 
 use super::store::{CatalogError, Store};
-use super::types::{Column, Default, SqlType, TableDef};
+use super::types::{Aggregation, Column, Default, KeysType, SqlType, TableDef};
 
 /// `GET /api/{db}/{table}/_schema`: names, types and comments, without nullability or keys.
 pub(super) fn schema(store: &Store, db: &str, table: &str) -> (u16, String) {
@@ -53,7 +53,7 @@ fn property(column: &Column) -> Json {
 
 fn described(table: &TableDef) -> Json {
     let columns: Vec<Json> =
-        table.columns.iter().enumerate().map(|(at, column)| described_column(at, column)).collect();
+        table.columns.iter().enumerate().map(|(at, column)| described_column(table.keys, at, column)).collect();
     json!({
         "id": table.id,
         "name": table.name,
@@ -63,7 +63,7 @@ fn described(table: &TableDef) -> Json {
     })
 }
 
-fn described_column(at: usize, column: &Column) -> Json {
+fn described_column(keys: KeysType, at: usize, column: &Column) -> Json {
     let mut described = json!({
         "name": column.name,
         "type": described_type(&column.ty),
@@ -84,10 +84,22 @@ fn described_column(at: usize, column: &Column) -> Json {
     if let Some((key, text)) = value {
         described[key] = text.as_str().into();
     }
+    if !column.key {
+        described["aggregationType"] = aggregation_name(keys, column).into();
+    }
     if let Some(expression) = &column.generated {
         described["generatedColumnExpr"] = expression.as_str().into();
     }
     described
+}
+
+/// How StarRocks thinks of a column that is in no key: in a table that keeps the last row, as of one that is replaced.
+fn aggregation_name(keys: KeysType, column: &Column) -> &'static str {
+    match keys {
+        KeysType::Duplicate => "NONE",
+        KeysType::Aggregate => column.aggregation.map_or("NONE", Aggregation::keyword),
+        KeysType::Unique | KeysType::Primary => Aggregation::Replace.keyword(),
+    }
 }
 
 fn described_type(ty: &SqlType) -> Json {

@@ -70,6 +70,14 @@ const SCHEMA: &str = "
         BEGIN INSERT INTO sb_database_ids (name) VALUES (new.name); END;
     CREATE TRIGGER IF NOT EXISTS sb_database_goes AFTER DELETE ON sb_databases
         BEGIN DELETE FROM sb_database_ids WHERE name = old.name; END;
+    CREATE TABLE IF NOT EXISTS sb_staged (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        owner INTEGER NOT NULL,
+        table_id INTEGER NOT NULL,
+        table_name TEXT NOT NULL,
+        publish TEXT NOT NULL
+    );
+    CREATE INDEX IF NOT EXISTS sb_staged_owner ON sb_staged (owner);
 ";
 
 /// The sandbox's database.
@@ -326,18 +334,23 @@ fn prepare(path: &Path, root_password: Option<&str>) -> rusqlite::Result<Connect
 
 fn find_table(connection: &Connection, db: &str, table: &str) -> rusqlite::Result<Option<TableDef>> {
     let mut statement =
-        connection.prepare_cached("SELECT id, columns, ddl FROM sb_tables WHERE database = ?1 AND name = ?2")?;
+        connection.prepare_cached("SELECT id, columns, ddl, keys FROM sb_tables WHERE database = ?1 AND name = ?2")?;
     statement
         .query_row([db, table], |row| {
             let columns: String = row.get(1)?;
-            let columns: Vec<Column> = serde_json::from_str(&columns).map_err(|fault| {
-                rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(fault))
+            let unreadable = |column, fault: Box<dyn std::error::Error + Send + Sync>| {
+                rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, fault)
+            };
+            let columns: Vec<Column> = serde_json::from_str(&columns).map_err(|fault| unreadable(1, fault.into()))?;
+            let keys: String = row.get(3)?;
+            let keys = KeysType::from_catalogue(&keys).ok_or_else(|| {
+                unreadable(3, format!("a newer sandbox made table {table}: its keys are {keys}").into())
             })?;
             Ok(TableDef {
                 id: row.get(0)?,
                 database: db.to_owned(),
                 name: table.to_owned(),
-                keys: KeysType::Duplicate,
+                keys,
                 columns,
                 ddl: row.get(2)?,
             })

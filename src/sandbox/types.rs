@@ -160,6 +160,10 @@ pub(super) struct Column {
     pub ty: SqlType,
     pub nullable: bool,
     pub key: bool,
+    /// What becomes of the values of rows with equal keys, in a table with an aggregate key. Tables from before there
+    /// were any have no word about it.
+    #[serde(default)]
+    pub aggregation: Option<Aggregation>,
     pub default: Option<Default>,
     pub auto_increment: bool,
     /// The expression of a generated column, in StarRocks' SQL.
@@ -177,17 +181,96 @@ pub(super) enum Default {
 }
 
 /// How a table treats rows with equal keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum KeysType {
     /// It keeps them all.
     Duplicate,
+    /// It makes one of them, column by column.
+    Aggregate,
+    /// It keeps the last.
+    Unique,
+    /// It keeps the last, and rows can be deleted and changed in part.
+    Primary,
 }
 
 impl KeysType {
-    /// The name in the catalogue's answers.
+    /// Every kind there is.
+    pub(super) const ALL: [Self; 4] = [Self::Duplicate, Self::Aggregate, Self::Unique, Self::Primary];
+
+    /// The name in the catalogue and in its answers.
     pub(super) fn catalogue_name(self) -> &'static str {
         match self {
             Self::Duplicate => "DUP_KEYS",
+            Self::Aggregate => "AGG_KEYS",
+            Self::Unique => "UNIQUE_KEYS",
+            Self::Primary => "PRIMARY_KEYS",
+        }
+    }
+
+    /// The kind with this name in the catalogue.
+    pub(super) fn from_catalogue(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|keys| keys.catalogue_name() == name)
+    }
+
+    /// The word in front of KEY.
+    pub(super) fn keyword(self) -> &'static str {
+        match self {
+            Self::Duplicate => "DUPLICATE",
+            Self::Aggregate => "AGGREGATE",
+            Self::Unique => "UNIQUE",
+            Self::Primary => "PRIMARY",
+        }
+    }
+
+    /// What `information_schema` calls a column of such a key.
+    pub(super) fn column_key(self) -> &'static str {
+        match self {
+            Self::Duplicate => "DUP",
+            Self::Aggregate => "AGG",
+            Self::Unique => "UNI",
+            Self::Primary => "PRI",
+        }
+    }
+
+    /// Whether no two rows have the same key.
+    pub(super) fn merges(self) -> bool {
+        self != Self::Duplicate
+    }
+}
+
+/// What becomes of a column's values when rows with equal keys become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Aggregation {
+    Sum,
+    Max,
+    Min,
+    /// The last value.
+    Replace,
+    /// The last value that is not NULL.
+    ReplaceIfNotNull,
+}
+
+impl Aggregation {
+    /// Every one there is.
+    pub(super) const ALL: [Self; 5] = [Self::Sum, Self::Max, Self::Min, Self::Replace, Self::ReplaceIfNotNull];
+
+    /// The word in DDL.
+    pub(super) fn keyword(self) -> &'static str {
+        match self {
+            Self::Sum => "SUM",
+            Self::Max => "MAX",
+            Self::Min => "MIN",
+            Self::Replace => "REPLACE",
+            Self::ReplaceIfNotNull => "REPLACE_IF_NOT_NULL",
+        }
+    }
+
+    /// Whether it knows what to do with values of this type.
+    pub(super) fn takes(self, ty: &SqlType) -> bool {
+        match self {
+            Self::Sum => ty.is_number() && *ty != SqlType::Boolean,
+            Self::Max | Self::Min => ty.is_number() && *ty != SqlType::Boolean || ty.is_temporal() || ty.is_text(),
+            Self::Replace | Self::ReplaceIfNotNull => true,
         }
     }
 }
@@ -209,6 +292,11 @@ impl TableDef {
     /// SQLite does not.
     pub(super) fn storage(&self) -> String {
         quote(&format!("t{}", self.id))
+    }
+
+    /// The columns that hold what they are given, with their positions; SQLite computes the others.
+    pub(super) fn stored(&self) -> impl Iterator<Item = (usize, &Column)> {
+        self.columns.iter().enumerate().filter(|(_, column)| column.generated.is_none())
     }
 
     /// The column of this name, in any case.

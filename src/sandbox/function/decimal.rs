@@ -125,10 +125,29 @@ impl Decimal {
         self.units.is_negative()
     }
 
+    /// The sum as a column that adds up keeps it: in an integer of so many bits, which wraps around.
+    pub(in crate::sandbox) fn wrapping_sum(self, other: Self, bits: u32) -> Option<Self> {
+        let (left, right) = aligned(self, other)?;
+        let sum = left.units.to_i128()?.wrapping_add(right.units.to_i128()?);
+        Some(Self { units: i256::from_i128(wrapped(sum, bits)), scale: left.scale })
+    }
+
+    /// What such a column adds to take this number out again.
+    pub(in crate::sandbox) fn wrapping_negate(self, bits: u32) -> Option<Self> {
+        let units = self.units.to_i128()?.wrapping_neg();
+        Some(Self { units: i256::from_i128(wrapped(units, bits)), scale: self.scale })
+    }
+
     /// Whether it holds as many digits as the largest DECIMAL.
     pub(in crate::sandbox) fn fits_any(self) -> bool {
         self.fits(DIGITS_MAX)
     }
+}
+
+/// The number that the lowest bits hold.
+pub(in crate::sandbox) fn wrapped(number: i128, bits: u32) -> i128 {
+    let idle = 128 - bits.clamp(1, 128);
+    (number << idle) >> idle
 }
 
 impl From<i128> for Decimal {

@@ -5,7 +5,7 @@
 use rusqlite::types::{Value, ValueRef};
 
 use super::convert::decimal_of;
-use super::decimal::Decimal;
+use super::decimal::{Decimal, wrapped};
 use super::{Outcome, Scalar, double_of, integer_of};
 
 pub(super) const FUNCTIONS: &[Scalar] = &[
@@ -15,6 +15,8 @@ pub(super) const FUNCTIONS: &[Scalar] = &[
     ("sr_int_divide", 2, |a| Ok(optional(integer_of(a[0]).checked_div(integer_of(a[1]))))),
     ("sr_remainder", 2, |a| Ok(optional(integer_of(a[0]).checked_rem(integer_of(a[1]))))),
     ("sr_double_remainder", 2, double_remainder),
+    ("sr_integer_sum", 3, integer_sum),
+    ("sr_exact_sum", 3, exact_sum),
     ("sr_decimal_add", 2, |a| decimal(a, Decimal::add)),
     ("sr_decimal_subtract", 2, |a| decimal(a, Decimal::subtract)),
     ("sr_decimal_multiply", 2, |a| decimal(a, Decimal::multiply)),
@@ -63,13 +65,30 @@ fn exact(number: Option<Decimal>) -> Value {
     number.map_or(Value::Null, |number| Value::Text(number.to_string()))
 }
 
-fn decimal(arguments: &[ValueRef<'_>], operation: fn(Decimal, Decimal) -> Option<Decimal>) -> Outcome {
+fn decimal(arguments: &[ValueRef<'_>], operation: impl Fn(Decimal, Decimal) -> Option<Decimal>) -> Outcome {
     let result = match (decimal_of(arguments[0]), decimal_of(arguments[1])) {
         (Some(left), Some(right)) => operation(left, right),
         _ => None,
     };
     // A LARGEINT may have 39 digits; its range is checked by the cast that the binder puts around.
     Ok(exact(result))
+}
+
+/// The bits of the third argument.
+fn bits(arguments: &[ValueRef<'_>]) -> Result<u32, String> {
+    u32::try_from(integer_of(arguments[2])).map_err(|_| "the width is negative".to_owned())
+}
+
+/// What a SUM column of a small integer type becomes.
+fn integer_sum(arguments: &[ValueRef<'_>]) -> Outcome {
+    let sum = i128::from(integer_of(arguments[0])) + i128::from(integer_of(arguments[1]));
+    Ok(optional(wrapped(sum, bits(arguments)?).try_into().ok()))
+}
+
+/// What a SUM column of LARGEINT or DECIMAL becomes.
+fn exact_sum(arguments: &[ValueRef<'_>]) -> Outcome {
+    let bits = bits(arguments)?;
+    decimal(arguments, |left, right| left.wrapping_sum(right, bits))
 }
 
 fn decimal_divide(arguments: &[ValueRef<'_>]) -> Outcome {

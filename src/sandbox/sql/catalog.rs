@@ -4,6 +4,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::Error;
 use super::create::CreateTable;
+use crate::sandbox::merge;
 use crate::sandbox::store::Store;
 use crate::sandbox::types::{Column, quote};
 
@@ -47,12 +48,15 @@ pub(super) fn create_table(
     let created = store.write_catalog(|transaction| {
         let inserted = transaction.execute(
             "INSERT OR IGNORE INTO sb_tables (database, name, keys, columns, ddl, comment, created)
-             VALUES (?1, ?2, 'DUP_KEYS', ?3, ?4, ?5, datetime('now'))",
-            params![database, table.name, columns, table.ddl, table.comment],
+             VALUES (?1, ?2, ?6, ?3, ?4, ?5, datetime('now'))",
+            params![database, table.name, columns, table.ddl, table.comment, table.keys.catalogue_name()],
         )?;
         if inserted > 0 {
             let id = transaction.last_insert_rowid();
             transaction.execute_batch(&physical(id, &table.columns, generated))?;
+            if let Some(index) = merge::index(id, table.keys, &table.columns) {
+                transaction.execute_batch(&index)?;
+            }
         }
         Ok(inserted)
     })?;

@@ -3,29 +3,12 @@
 use std::fmt::Write as _;
 
 use super::Error;
+use super::keys::{self, FOREIGN_AGGREGATIONS, KeyClause};
 use super::token::{Token, Tokens};
-use crate::sandbox::types::{Column, Default, SqlType, quote};
-
-/// The most columns that StarRocks puts into the key of a table that names none, and the most bytes they may take.
-const IMPLICIT_KEY_COLUMNS_MAX: usize = 3;
-const IMPLICIT_KEY_BYTES_MAX: u32 = 36;
+use crate::sandbox::types::{Aggregation, Column, Default, KeysType, SqlType, quote};
 
 /// The longest table or column name, in characters.
 const NAME_LENGTH_MAX: usize = 1024;
-
-/// What a column of a table with an aggregate key does with equal keys.
-const AGGREGATIONS: [&str; 10] = [
-    "SUM",
-    "MIN",
-    "MAX",
-    "REPLACE",
-    "REPLACE_IF_NOT_NULL",
-    "HLL_UNION",
-    "BITMAP_UNION",
-    "PERCENTILE_UNION",
-    "COUNT",
-    "AVG",
-];
 
 /// A `CREATE TABLE` statement, checked as far as that is possible without the catalogue.
 #[derive(Debug)]
@@ -33,6 +16,7 @@ pub(super) struct CreateTable {
     pub if_not_exists: bool,
     pub database: Option<String>,
     pub name: String,
+    pub keys: KeysType,
     pub columns: Vec<Column>,
     pub comment: String,
     pub ddl: String,
@@ -41,7 +25,7 @@ pub(super) struct CreateTable {
 /// What follows the columns.
 #[derive(Debug, std::default::Default)]
 struct Clauses {
-    keys: Option<Vec<String>>,
+    keys: Option<KeyClause>,
     comment: String,
     partition: Option<String>,
     distribution: Option<String>,
@@ -58,15 +42,24 @@ impl CreateTable {
             return Err(Error::unsupported("CREATE TABLE … LIKE and … AS SELECT"));
         }
         check_name("table", &name)?;
-        let mut columns = columns(tokens)?;
+        let (mut columns, said_null) = columns(tokens)?;
         let clauses = clauses(tokens)?;
         tokens.end()?;
         check_columns(&columns)?;
-        apply_keys(&mut columns, &clauses)?;
-        check_mentioned(&columns, &clauses)?;
-        let ddl = render(&name, &columns, &clauses);
-        Ok(Self { if_not_exists, database, name, columns, comment: clauses.comment, ddl })
+        let keys = keys::apply(&mut columns, clauses.keys.as_ref(), &said_null)?;
+        check_mentioned(keys, &columns, &clauses)?;
+        let ddl = render(&name, keys, &columns, &clauses);
+        Ok(Self { if_not_exists, database, name, keys, columns, comment: clauses.comment, ddl })
     }
+}
+
+/// The `PARTITION BY` of a table, from what `SHOW CREATE TABLE` shows of it.
+pub(in crate::sandbox) fn partition_clause(ddl: &str) -> Option<String> {
+    let mut tokens = Tokens::new(ddl).ok()?;
+    tokens.accept(&["CREATE", "TABLE"]).then_some(())?;
+    tokens.qualified_name().ok()?;
+    columns(&mut tokens).ok()?;
+    clauses(&mut tokens).ok()?.partition
 }
 
 /// Refuses names that StarRocks refuses.
@@ -84,21 +77,22 @@ pub(super) fn check_name(kind: &str, name: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn columns(tokens: &mut Tokens<'_>) -> Result<Vec<Column>, Error> {
+/// The columns, and the names of those that NULL was written behind.
+fn columns(tokens: &mut Tokens<'_>) -> Result<(Vec<Column>, Vec<String>), Error> {
     tokens.expect_symbol('(')?;
-    let mut columns = Vec::new();
+    let (mut columns, mut said_null) = (Vec::new(), Vec::new());
     loop {
         if tokens.is("INDEX") && !matches!(tokens.peek_at(2), Some(Token::Symbol(',' | ')'))) {
             skip_index(tokens)?;
         } else {
-            columns.push(column(tokens)?);
+            columns.push(column(tokens, &mut said_null)?);
         }
         if !tokens.accept_symbol(',') {
             break;
         }
     }
     tokens.expect_symbol(')')?;
-    Ok(columns)
+    Ok((columns, said_null))
 }
 
 /// `INDEX name (column) USING BITMAP COMMENT 'c'`: nothing that a reader of the table would notice.
@@ -118,7 +112,7 @@ fn skip_index(tokens: &mut Tokens<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-fn column(tokens: &mut Tokens<'_>) -> Result<Column, Error> {
+fn column(tokens: &mut Tokens<'_>, said_null: &mut Vec<String>) -> Result<Column, Error> {
     let name = tokens.name()?;
     check_name("column", &name)?;
     let ty = tokens.sql_type()?;
@@ -127,24 +121,29 @@ fn column(tokens: &mut Tokens<'_>) -> Result<Column, Error> {
         ty,
         nullable: true,
         key: false,
+        aggregation: None,
         default: None,
         auto_increment: false,
         generated: None,
         comment: String::new(),
     };
-    while column_option(tokens, &mut column)? {}
+    while column_option(tokens, &mut column, said_null)? {}
     Ok(column)
 }
 
 /// Takes one of the options behind a column's type, in any order.
-fn column_option(tokens: &mut Tokens<'_>, column: &mut Column) -> Result<bool, Error> {
-    if let Some(word) = AGGREGATIONS.iter().find(|word| tokens.is(word)) {
-        return Err(Error::unsupported(format!("column `{}` {word}: a table with an aggregate key", column.name)));
+fn column_option(tokens: &mut Tokens<'_>, column: &mut Column, said_null: &mut Vec<String>) -> Result<bool, Error> {
+    if let Some(word) = FOREIGN_AGGREGATIONS.iter().find(|word| tokens.is(word)) {
+        return Err(Error::unsupported(format!("column `{}` with the aggregation {word}", column.name)));
     }
-    if tokens.accept(&["NOT", "NULL"]) {
+    if let Some(aggregation) = Aggregation::ALL.into_iter().find(|aggregation| tokens.accept(&[aggregation.keyword()]))
+    {
+        column.aggregation = Some(aggregation);
+    } else if tokens.accept(&["NOT", "NULL"]) {
         column.nullable = false;
     } else if tokens.accept(&["NULL"]) {
         column.nullable = true;
+        said_null.push(column.name.clone());
     } else if tokens.accept(&["KEY"]) {
         column.key = true;
     } else if tokens.accept(&["DEFAULT"]) {
@@ -231,10 +230,8 @@ fn clauses(tokens: &mut Tokens<'_>) -> Result<Clauses, Error> {
             if !engine.eq_ignore_ascii_case("olap") {
                 return Err(Error::unsupported(format!("ENGINE={engine}")));
             }
-        } else if tokens.accept(&["DUPLICATE", "KEY"]) {
-            clauses.keys = Some(tokens.names()?);
-        } else if let Some(keys) = ["PRIMARY", "UNIQUE", "AGGREGATE"].iter().find(|keys| tokens.is(keys)) {
-            return Err(Error::unsupported(format!("a table with {keys} KEY")));
+        } else if let Some(kind) = KeysType::ALL.into_iter().find(|kind| tokens.accept(&[kind.keyword(), "KEY"])) {
+            clauses.keys = Some(KeyClause { kind, names: tokens.names()? });
         } else if tokens.accept(&["COMMENT"]) {
             clauses.comment = tokens.text()?;
         } else if tokens.is("PARTITION") {
@@ -330,100 +327,43 @@ fn check_columns(columns: &[Column]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Marks the key columns: the named ones, which must come first and in order, or else the ones StarRocks would choose.
-fn apply_keys(columns: &mut [Column], clauses: &Clauses) -> Result<(), Error> {
-    let marked = columns.iter().filter(|column| column.key).count();
-    match &clauses.keys {
-        Some(keys) => {
-            for (at, key) in keys.iter().enumerate() {
-                let Some(column) = columns.get(at).filter(|column| column.name.eq_ignore_ascii_case(key)) else {
-                    let known = columns.iter().any(|column| column.name.eq_ignore_ascii_case(key));
-                    return Err(Error::analysis(if known {
-                        "Key columns must be the first few columns of the schema and the order of the key columns \
-                         must be consistent with the order of the schema"
-                            .to_owned()
-                    } else {
-                        format!("Key column({key}) doesn't exist")
-                    }));
-                };
-                check_key_type(column)?;
-                columns[at].key = true;
+/// Makes sure that the columns that the clauses name are there, and that rows with equal keys would meet.
+fn check_mentioned(keys: KeysType, columns: &[Column], clauses: &Clauses) -> Result<(), Error> {
+    let find = |name: &str| {
+        let found = columns.iter().find(|column| column.name.eq_ignore_ascii_case(name));
+        found.ok_or_else(|| Error::analysis(format!("column({name}) doesn't exist")))
+    };
+    clauses.order.iter().flatten().try_for_each(|name| find(name).map(drop))?;
+    let Some(distribution) = &clauses.distribution else { return Ok(()) };
+    if !distribution.contains('(') {
+        let replaces =
+            |column: &Column| matches!(column.aggregation, Some(Aggregation::Replace | Aggregation::ReplaceIfNotNull));
+        let word = keys.keyword();
+        return match keys {
+            KeysType::Unique | KeysType::Primary => {
+                Err(Error::analysis(format!("{word} KEY must use hash distribution")))
             }
-        }
-        None if marked > 0 => {
-            if !columns[..marked].iter().all(|column| column.key) {
-                return Err(Error::analysis("Key columns must be the first few columns of the schema"));
+            KeysType::Aggregate if columns.iter().any(replaces) => {
+                Err(Error::analysis(format!("{word} KEY with replace must use hash distribution")))
             }
-        }
-        None => {
-            if let Some(first) = columns.first() {
-                check_key_type(first)?;
-            }
-            let count = implicit_key_count(columns);
-            columns[..count].iter_mut().for_each(|column| column.key = true);
+            _ => Ok(()),
+        };
+    }
+    let mut tokens = Tokens::new(distribution.trim_start_matches("DISTRIBUTED BY HASH"))?;
+    for name in tokens.names()? {
+        if !find(&name)?.key && keys.merges() {
+            return Err(Error::analysis(format!("Distribution column[{name}] is not key column")));
         }
     }
     Ok(())
 }
 
-fn check_key_type(column: &Column) -> Result<(), Error> {
-    match key_bytes(&column.ty) {
-        Some(_) => Ok(()),
-        None => Err(Error::analysis(format!("Invalid data type of key column '{}': '{}'", column.name, column.ty))),
-    }
-}
-
-fn implicit_key_count(columns: &[Column]) -> usize {
-    let mut bytes = 0;
-    let mut count = 0;
-    for column in columns {
-        let Some(width) = key_bytes(&column.ty) else { break };
-        bytes += width;
-        if count == IMPLICIT_KEY_COLUMNS_MAX || count > 0 && bytes > IMPLICIT_KEY_BYTES_MAX {
-            break;
-        }
-        count += 1;
-        if matches!(column.ty, SqlType::Varchar(_)) {
-            break;
-        }
-    }
-    count
-}
-
-/// The width of a type in a key, and nothing for one that cannot be in a key.
-fn key_bytes(ty: &SqlType) -> Option<u32> {
-    match ty {
-        SqlType::Boolean | SqlType::TinyInt => Some(1),
-        SqlType::SmallInt => Some(2),
-        SqlType::Int | SqlType::Date => Some(4),
-        SqlType::BigInt | SqlType::DateTime => Some(8),
-        SqlType::LargeInt | SqlType::Decimal { .. } => Some(16),
-        SqlType::Char(length) => Some(*length),
-        // Of longer texts, so many bytes are in StarRocks' short key.
-        SqlType::Varchar(_) | SqlType::Varbinary(_) => Some(20),
-        _ => None,
-    }
-}
-
-/// Makes sure that the columns that the clauses name are there.
-fn check_mentioned(columns: &[Column], clauses: &Clauses) -> Result<(), Error> {
-    let mut mentioned = clauses.order.clone().unwrap_or_default();
-    if let Some(distribution) = clauses.distribution.as_deref().filter(|text| text.contains('(')) {
-        let mut tokens = Tokens::new(distribution.trim_start_matches("DISTRIBUTED BY HASH"))?;
-        mentioned.extend(tokens.names()?);
-    }
-    match mentioned.iter().find(|name| !columns.iter().any(|column| column.name.eq_ignore_ascii_case(name))) {
-        Some(name) => Err(Error::analysis(format!("column({name}) doesn't exist"))),
-        None => Ok(()),
-    }
-}
-
-fn render(name: &str, columns: &[Column], clauses: &Clauses) -> String {
+fn render(name: &str, kind: KeysType, columns: &[Column], clauses: &Clauses) -> String {
     let lines: Vec<String> = columns.iter().map(|column| format!("  {}", render_column(column))).collect();
     let keys: Vec<String> = columns.iter().filter(|column| column.key).map(|column| backticked(&column.name)).collect();
     let mut ddl = format!("CREATE TABLE {} (\n{}\n) ENGINE=OLAP", backticked(name), lines.join(",\n"));
     if !keys.is_empty() {
-        let _ = write!(ddl, "\nDUPLICATE KEY({})", keys.join(", "));
+        let _ = write!(ddl, "\n{} KEY({})", kind.keyword(), keys.join(", "));
     }
     if !clauses.comment.is_empty() {
         let _ = write!(ddl, "\nCOMMENT {}", quote(&clauses.comment));
@@ -431,7 +371,15 @@ fn render(name: &str, columns: &[Column], clauses: &Clauses) -> String {
     if let Some(partition) = &clauses.partition {
         let _ = write!(ddl, "\n{partition}");
     }
-    let _ = write!(ddl, "\n{}", clauses.distribution.as_deref().unwrap_or("DISTRIBUTED BY RANDOM"));
+    match &clauses.distribution {
+        Some(distribution) => {
+            let _ = write!(ddl, "\n{distribution}");
+        }
+        None if kind.merges() => {
+            let _ = write!(ddl, "\nDISTRIBUTED BY HASH({})", keys.join(", "));
+        }
+        None => ddl.push_str("\nDISTRIBUTED BY RANDOM"),
+    }
     if let Some(order) = &clauses.order {
         let order: Vec<String> = order.iter().map(|name| backticked(name)).collect();
         let _ = write!(ddl, "\nORDER BY({})", order.join(", "));
@@ -446,8 +394,11 @@ fn render(name: &str, columns: &[Column], clauses: &Clauses) -> String {
 }
 
 fn render_column(column: &Column) -> String {
-    let mut text =
-        format!("{} {} {}", backticked(&column.name), column.ty, if column.nullable { "NULL" } else { "NOT NULL" });
+    let mut text = format!("{} {}", backticked(&column.name), column.ty);
+    if let Some(aggregation) = column.aggregation {
+        let _ = write!(text, " {}", aggregation.keyword());
+    }
+    text.push_str(if column.nullable { " NULL" } else { " NOT NULL" });
     if column.auto_increment {
         text.push_str(" AUTO_INCREMENT");
     }
@@ -506,6 +457,13 @@ mod tests {
                  ('2024-01-01')) distributed by hash(a, b) buckets 4 order by (b) properties ('replication_num' = \"1\");",
                 1,
             ),
+            (
+                "CREATE TABLE t (a INT, b DATE, c INT SUM NOT NULL DEFAULT '0', d JSON REPLACE_IF_NOT_NULL) AGGREGATE KEY(a, b)",
+                2,
+            ),
+            ("CREATE TABLE t (a INT, b VARCHAR(9) MAX, c DECIMAL(9,2) MIN)", 1),
+            ("CREATE TABLE t (a INT, b VARCHAR(9), c ARRAY<INT>) UNIQUE KEY(a, b) DISTRIBUTED BY HASH(b)", 2),
+            ("CREATE TABLE t (a INT, b INT, c INT AS b + 1) PRIMARY KEY(a) ORDER BY (b)", 1),
             ("CREATE TABLE t (a DATE, b ARRAY<INT>) PARTITION BY date_trunc('day', a) DISTRIBUTED BY RANDOM", 1),
         ] {
             let table = parse(text).expect(text);
@@ -523,8 +481,17 @@ mod tests {
             ("CREATE TABLE t (a JSON)", "key column 'a'"),
             ("CREATE TABLE t (a INT, b INT) DUPLICATE KEY(b)", "first few columns"),
             ("CREATE TABLE t (a INT) DUPLICATE KEY(z)", "doesn't exist"),
-            ("CREATE TABLE t (a INT) PRIMARY KEY(a)", "not supported by the sandbox yet"),
-            ("CREATE TABLE t (a INT, b INT SUM) AGGREGATE KEY(a)", "not supported by the sandbox yet"),
+            ("CREATE TABLE t (a INT NULL) PRIMARY KEY(a)", "primary key column[a] cannot be nullable"),
+            ("CREATE TABLE t (a INT, b INT) PRIMARY KEY(b)", "first few columns"),
+            ("CREATE TABLE t (a INT, b INT) AGGREGATE KEY(a)", "should specify aggregate type for non-key column[b]"),
+            ("CREATE TABLE t (a INT, b INT SUM) UNIQUE KEY(a)", "UNIQUE_KEYS table should not specify aggregate type"),
+            ("CREATE TABLE t (a INT SUM, b INT SUM) AGGREGATE KEY(a)", "aggregate function for key column 'a'"),
+            ("CREATE TABLE t (a INT, b JSON MAX) AGGREGATE KEY(a)", "Invalid aggregate function 'MAX' for 'b'"),
+            ("CREATE TABLE t (a INT, b VARCHAR(9) SUM) AGGREGATE KEY(a)", "Invalid aggregate function 'SUM' for 'b'"),
+            ("CREATE TABLE t (a INT, b HLL HLL_UNION) AGGREGATE KEY(a)", "the aggregation HLL_UNION"),
+            ("CREATE TABLE t (a INT, b INT) UNIQUE KEY(a) DISTRIBUTED BY RANDOM", "must use hash distribution"),
+            ("CREATE TABLE t (a INT, b INT) PRIMARY KEY(a) DISTRIBUTED BY HASH(b)", "column[b] is not key column"),
+            ("CREATE TABLE t (a INT, b INT AS a) PRIMARY KEY(a, b)", "generated column b cannot be a key"),
             ("CREATE TABLE t (a INT) DISTRIBUTED BY HASH(z)", "column(z) doesn't exist"),
             ("CREATE TABLE t (a INT) DISTRIBUTED BY HASH(a) BUCKETS 0", "larger than zero"),
             ("CREATE TABLE t (a INT) ENGINE=mysql", "ENGINE=mysql"),

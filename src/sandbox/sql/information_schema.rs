@@ -323,7 +323,7 @@ fn column_row(table: &TableDef, at: usize, column: &Column) -> Vec<String> {
         or_null(precision.map(|precision| precision.to_string())),
         or_null(scale.map(|scale| scale.to_string())),
         literal(&text),
-        literal(if column.key { "DUP" } else { "" }),
+        literal(if column.key { table.keys.column_key() } else { "" }),
         literal(if column.auto_increment { "auto_increment" } else { "" }),
         literal(&column.comment),
         literal(column.generated.as_deref().unwrap_or_default()),

@@ -9,6 +9,7 @@ use super::coerce::cast;
 use super::expression::Binder;
 use super::query::{bind_query, name_parts};
 use super::scope::{Bound, Context, Scope};
+use crate::sandbox::merge;
 use crate::sandbox::store::{Store, reserve_ids};
 use crate::sandbox::tablet::bump_version;
 use crate::sandbox::types::{Column, Default, SqlType, TableDef, literal, quote};
@@ -124,6 +125,10 @@ fn statement(
 ) -> Result<String, Error> {
     let names: Vec<String> = plan.iter().map(|(column, _)| quote(&column.name)).collect();
     let head = format!("INSERT INTO {} ({})", table.storage(), names.join(", "));
+    // A counter that the statement leaves to the table stays as it is in a row that is there.
+    let tail = merge::on_conflict(table, None, |column| {
+        !plan.iter().any(|(planned, from)| planned.name == column.name && matches!(from, From::Sequence))
+    });
     if let SetExpr::Values(values) = source.body.as_ref()
         && source.with.is_none()
     {
@@ -133,7 +138,7 @@ fn statement(
             .zip(first..)
             .map(|(row, id)| value_row(context, plan, row, id))
             .collect::<Result<_, _>>()?;
-        return Ok(format!("{head} VALUES {}", rows.join(", ")));
+        return Ok(format!("{head} VALUES {}{tail}", rows.join(", ")));
     }
     let query = bind_query(context, &[], None, source)?;
     check_width(plan, query.columns.len())?;
@@ -149,7 +154,8 @@ fn statement(
             checked(column, value)
         })
         .collect::<Result<_, Error>>()?;
-    Ok(format!("{head} SELECT {} FROM ({}) AS {relation}", cells.join(", "), query.sql))
+    // Without WHERE, SQLite would take the ON of `ON CONFLICT` for that of a join.
+    Ok(format!("{head} SELECT {} FROM ({}) AS {relation} WHERE TRUE{tail}", cells.join(", "), query.sql))
 }
 
 fn check_width(plan: &Plan, count: usize) -> Result<(), Error> {

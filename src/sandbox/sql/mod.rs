@@ -29,6 +29,7 @@ mod information_loads;
 mod information_schema;
 mod insert;
 mod listing;
+mod keys;
 pub(super) mod password;
 mod query;
 mod scope;
@@ -39,6 +40,7 @@ mod statement;
 pub(super) mod token;
 pub(super) mod variables;
 
+pub(super) use create::partition_clause;
 pub(super) use error::Error;
 pub(super) use scope::BoundQuery;
 pub(super) use session::{Answer, Session, Table, translate};

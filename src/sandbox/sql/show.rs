@@ -10,7 +10,7 @@ use super::session::{Answer, Table};
 use super::token::{Token, Tokens};
 use super::{Error, account, show_cluster, variables};
 use crate::sandbox::store::Store;
-use crate::sandbox::types::TableDef;
+use crate::sandbox::types::{Aggregation, TableDef};
 use crate::sandbox::user::Kind;
 
 /// Runs a SHOW statement.
@@ -167,10 +167,10 @@ pub(super) fn table_after_from(context: &Context<'_>, tokens: &mut Tokens<'_>) -
 pub(super) fn describe(described: &TableDef) -> Table {
     let yes = |truth: bool, yes: &str, no: &str| Some(if truth { yes } else { no }.to_owned());
     let rows = described.columns.iter().map(|column| {
-        let extra = match (&column.generated, column.auto_increment) {
+        let extra = match (&column.generated, column.aggregation) {
             (Some(expression), _) => format!("AS {expression}"),
-            (None, true) => "AUTO_INCREMENT".to_owned(),
-            (None, false) => String::new(),
+            (None, _) if column.auto_increment => "AUTO_INCREMENT".to_owned(),
+            (None, aggregation) => aggregation.map_or("", Aggregation::keyword).to_owned(),
         };
         vec![
             Some(column.name.clone()),

@@ -92,14 +92,17 @@ fn create(sandbox: &Sandbox, columns: &[(&str, &str, bool)]) {
             })
         })
         .collect();
-    let names: Vec<String> =
-        columns.iter().filter_map(|column| column["name"].as_str()).map(super::types::quote).collect();
+    let storage = |column: &Value| {
+        let name = super::types::quote(column["name"].as_str().expect("a name"));
+        column["generated"].as_str().map_or(name.clone(), |sql| format!("{name} GENERATED ALWAYS AS ({sql}) STORED"))
+    };
+    let names: Vec<String> = columns.iter().map(storage).collect();
     let definition = serde_json::to_string(&columns).expect("plain data");
     let written = sandbox.node.store.write_catalog(|transaction| {
         transaction.execute("INSERT INTO sb_databases VALUES ('d')", [])?;
         transaction.execute(
             "INSERT INTO sb_tables (id, database, name, keys, columns, ddl, comment, created)
-             VALUES (1, 'd', 't', 'Duplicate', ?1, '', '', '')",
+             VALUES (1, 'd', 't', 'DUP_KEYS', ?1, '', '', '')",
             [definition],
         )?;
         transaction.execute_batch(&format!("CREATE TABLE \"t1\" ({})", names.join(", ")))
