@@ -165,6 +165,7 @@ impl Coordinator {
                 let message = format!("Can not commit {} transaction {id}, label is {label}", state.as_str());
                 Verdict::Answer(answer("FAILED", &message, named, Some(id)))
             }
+            Ok(Decided::Impossible(message)) => refused(named, &message),
             Ok(Decided::Preparing) => refused(named, "the transaction has only just begun, retry"),
             Ok(Decided::Unknown) => refused(named, &format!("No transaction found by label {label}")),
             Err(error) => refused(named, &format!("the sandbox's database failed: {error}")),
@@ -186,6 +187,7 @@ impl Coordinator {
                 let message = format!("Can not abort {} transaction {id}, label is {label}", state.as_str());
                 Verdict::Answer(answer("FAILED", &message, named, Some(id)))
             }
+            Ok(Decided::Impossible(message)) => refused(named, &message),
             Ok(Decided::Preparing) => refused(named, "the transaction has only just begun, retry"),
             Ok(Decided::Unknown) => refused(named, &format!("No transaction found by label {label}")),
             Err(error) => refused(named, &format!("the sandbox's database failed: {error}")),

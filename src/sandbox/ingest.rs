@@ -1,10 +1,11 @@
-//! A body's rows into a table, inside one SQLite transaction.
+//! A body's rows into a table, inside one SQLite transaction: the table itself, or one where they wait to be published.
 //!
 //! Each row is loaded, filtered (its data is at fault; it is counted and shown in the error log) or unselected (it
 //! does not satisfy `where`). Whether the load as a whole stands is decided at the end, by `max_filter_ratio`; if it
 //! does not, the caller rolls the transaction back. HTTP and labels are elsewhere.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::io::{self, Read};
 
 use rusqlite::types::ValueRef;
@@ -14,7 +15,8 @@ use serde_json::value::RawValue;
 use super::csv::{self, Rows};
 use super::error_log::Sample;
 use super::json::{self, Documents, Fault, Keys, Layout};
-use super::plan::{Origin, Plan};
+use super::merge;
+use super::plan::{Check, Operation, Origin, Plan};
 use super::store::reserve_ids;
 use super::types::{SqlType, TableDef};
 use super::value::{self, Cell};
@@ -77,6 +79,19 @@ pub(super) enum Failed {
     Io(io::Error),
 }
 
+/// The message of the answer.
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Body(message) => f.write_str(message),
+            Self::Rows(message) => f.write_str(message),
+            Self::Aborted(reason) => write!(f, "transaction is aborted: {reason}"),
+            Self::Sqlite(error) => write!(f, "the sandbox's database failed: {error}"),
+            Self::Io(error) => error.fmt(f),
+        }
+    }
+}
+
 impl From<rusqlite::Error> for Failed {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sqlite(error)
@@ -104,7 +119,17 @@ impl From<Fault> for Failed {
     }
 }
 
-/// Inserts the rows of a body. Counts and samples are filled as far as it comes, also when it fails.
+/// Where the cells of a row go: statements whose parameters are the columns, numbered by their positions.
+pub(super) struct Destination<'a> {
+    /// Puts a row in.
+    pub(super) insert: &'a str,
+    /// Deletes the row with a key; its parameters are the keys.
+    pub(super) delete: Option<&'a str>,
+    /// The parameter of `insert` that takes the operation, where it is kept instead of carried out.
+    pub(super) operation: Option<usize>,
+}
+
+/// Takes the rows of a body into the table. Counts and samples are filled as far as it comes, also when it fails.
 pub(super) fn ingest(
     transaction: &Transaction<'_>,
     request: &LoadRequest,
@@ -113,7 +138,21 @@ pub(super) fn ingest(
     body: impl Read,
     tally: &mut Tally,
 ) -> Result<(), Failed> {
-    let mut sink = Sink::new(transaction, request, table, plan, tally)?;
+    let destination = Destination { insert: &plan.insert, delete: plan.delete.as_deref(), operation: None };
+    fill(transaction, &destination, request, table, plan, body, tally)
+}
+
+/// The same into any place.
+pub(super) fn fill(
+    transaction: &Transaction<'_>,
+    destination: &Destination<'_>,
+    request: &LoadRequest,
+    table: &TableDef,
+    plan: &Plan,
+    body: impl Read,
+    tally: &mut Tally,
+) -> Result<(), Failed> {
+    let mut sink = Sink::new(transaction, destination, request, table, plan, tally)?;
     match &request.format {
         Format::Csv(dialect) => {
             let mut rows = Rows::new(body, dialect.clone());
@@ -193,6 +232,7 @@ fn csv_count_reason(expected: usize, found: usize, dialect: &csv::Dialect) -> St
 }
 
 const NOT_UTF8: &str = "Invalid UTF-8 row";
+const OUT_OF_PARTITIONS: &str = "The row is out of partition ranges. Please add a new partition.";
 
 /// What a load has come to so far.
 #[derive(Debug, Default)]
@@ -207,6 +247,8 @@ trait Row {
     fn cell(&self, field: usize, ty: &SqlType) -> Result<Cell<'_>, Fate>;
     /// A field as expressions see it: a text.
     fn text(&self, field: usize) -> Result<Cell<'_>, Fate>;
+    /// Whether the row speaks of a field at all, be it to say that it is NULL.
+    fn has(&self, field: usize) -> bool;
     /// The row as people get to see it.
     fn raw(&self) -> Cow<'_, str>;
 }
@@ -245,6 +287,10 @@ impl<R: Read> Row for CsvRow<'_, R> {
         Ok(self.field(field)?.map_or(Cell::Null, |text| Cell::Text(Cow::Borrowed(text))))
     }
 
+    fn has(&self, _: usize) -> bool {
+        true
+    }
+
     fn raw(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(self.0.raw())
     }
@@ -252,6 +298,8 @@ impl<R: Read> Row for CsvRow<'_, R> {
 
 struct JsonRow<'r> {
     source: &'r str,
+    /// Whether values are found by paths.
+    paths: bool,
     /// The source text of each field; none where the row has no such key, which means NULL, not the default.
     values: Vec<Option<&'r str>>,
 }
@@ -266,7 +314,7 @@ impl<'r> JsonRow<'r> {
                 paths.iter().map(|path| path.find(source)).collect()
             }
         };
-        Ok(Self { source, values })
+        Ok(Self { source, paths: layout.paths.is_some(), values })
     }
 
     fn value(&self, field: usize) -> Option<&'r str> {
@@ -294,6 +342,11 @@ impl Row for JsonRow<'_> {
         self.cell(field, &SqlType::Varchar(u32::MAX))
     }
 
+    /// A path that leads nowhere has been asked for all the same, and its value is NULL.
+    fn has(&self, field: usize) -> bool {
+        if self.paths { field < self.values.len() } else { self.value(field).is_some() }
+    }
+
     fn raw(&self) -> Cow<'_, str> {
         Cow::Borrowed(self.source)
     }
@@ -306,8 +359,11 @@ struct Sink<'c, 't> {
     plan: &'c Plan,
     strict: bool,
     insert: CachedStatement<'c>,
+    delete: Option<CachedStatement<'c>>,
+    /// The parameter of `insert` that takes the operation.
+    operation: Option<usize>,
     derive: Option<CachedStatement<'c>>,
-    finish: Option<CachedStatement<'c>>,
+    select: Option<CachedStatement<'c>>,
     /// The values of the counter that are still to be given out.
     counter: std::ops::Range<i64>,
     derived: Vec<Cell<'static>>,
@@ -330,20 +386,23 @@ impl From<rusqlite::Error> for Stop {
 impl<'c, 't> Sink<'c, 't> {
     fn new(
         transaction: &'c Transaction<'t>,
+        destination: &Destination<'_>,
         request: &LoadRequest,
         table: &'c TableDef,
         plan: &'c Plan,
         tally: &'c mut Tally,
     ) -> rusqlite::Result<Self> {
-        let prepare = |sql: &Option<String>| sql.as_ref().map(|sql| transaction.prepare_cached(sql)).transpose();
+        let prepare = |sql: Option<&str>| sql.map(|sql| transaction.prepare_cached(sql)).transpose();
         Ok(Self {
             transaction,
             table,
             plan,
             strict: request.strict,
-            insert: transaction.prepare_cached(&plan.insert)?,
-            derive: prepare(&plan.derive)?,
-            finish: prepare(&plan.finish)?,
+            insert: transaction.prepare_cached(destination.insert)?,
+            delete: prepare(destination.delete)?,
+            operation: destination.operation,
+            derive: prepare(plan.derive.as_deref())?,
+            select: prepare(plan.select.as_deref())?,
             counter: 0..0,
             derived: Vec::new(),
             tally,
@@ -368,26 +427,53 @@ impl<'c, 't> Sink<'c, 't> {
 
     fn try_put(&mut self, row: &impl Row) -> Result<(), Stop> {
         let mut derived = std::mem::take(&mut self.derived);
-        let bound = self.compute_derived(row, &mut derived).and_then(|()| self.bind_columns(row, &derived));
+        let bound = self.compute_derived(row, &mut derived).and_then(|()| {
+            let deletes = self.deletes(row, &derived)?;
+            self.bind_columns(row, &derived, deletes).map(|()| deletes)
+        });
         self.derived = derived;
-        bound?;
-        self.compute_generated()?;
-        self.insert.raw_execute()?;
+        let deletes = bound?;
+        self.check()?;
+        match &mut self.delete {
+            Some(delete) if deletes => delete.raw_execute()?,
+            _ => self.insert.raw_execute()?,
+        };
         Ok(())
     }
 
-    /// Gives every column its value but the generated ones.
-    fn bind_columns(&mut self, row: &impl Row, derived: &[Cell<'static>]) -> Result<(), Stop> {
+    /// Whether the row is to be deleted.
+    fn deletes(&mut self, row: &impl Row, derived: &[Cell<'static>]) -> Result<bool, Stop> {
+        let deletes = match self.plan.operation {
+            Operation::Upsert => false,
+            Operation::Delete => true,
+            Operation::Field(field) if !row.has(field) => false,
+            Operation::Field(field) => match row.text(field) {
+                Ok(text) => says_delete(&text.into_owned())?,
+                Err(Fate::Unfit(shown)) => says_delete(&Cell::Text(shown.into()))?,
+                Err(Fate::Filter(reason)) => return Err(Stop::Filter(reason.to_owned())),
+                Err(Fate::Fail(message)) => return Err(Stop::Fail(Failed::Body(message))),
+            },
+            Operation::Derived(place) => says_delete(&derived[place])?,
+        };
+        if let Some(parameter) = self.operation {
+            self.insert.raw_bind_parameter(parameter, i64::from(deletes))?;
+        }
+        Ok(deletes)
+    }
+
+    /// Gives every column its value but the generated ones. Of a row that is deleted only the key counts, so what does
+    /// not fit elsewhere is passed over.
+    fn bind_columns(&mut self, row: &impl Row, derived: &[Cell<'static>], deletes: bool) -> Result<(), Stop> {
         let (table, plan) = (self.table, self.plan);
         for (at, (column, origin)) in table.columns.iter().zip(&plan.origins).enumerate() {
             let cell = match origin {
-                Origin::Generated(_) => continue,
+                Origin::Generated => continue,
                 Origin::Constant(cell) => cell.clone(),
                 Origin::Derived(place) => recast(&column.ty, &derived[*place]),
                 Origin::Counter => Cell::Integer(next_id(&mut self.counter, self.transaction, self.table)?),
                 Origin::Field(field) => match row.cell(*field, &column.ty) {
                     Ok(cell) => cell,
-                    Err(Fate::Unfit(shown)) if self.strict => {
+                    Err(Fate::Unfit(shown)) if self.strict && (column.key || !deletes) => {
                         let (name, ty) = (&column.name, column.ty.to_string().to_ascii_uppercase());
                         let reason = format!("Value '{shown}' is out of range. The type of '{name}' is {ty}");
                         return Err(Stop::Filter(reason));
@@ -402,16 +488,23 @@ impl<'c, 't> Sink<'c, 't> {
         Ok(())
     }
 
-    /// Gives a column its value, in the table and for the expressions over columns.
+    /// Gives a column its value in the statements that want it.
     fn bind(&mut self, at: usize, cell: Cell<'_>) -> Result<(), Stop> {
         let column = &self.table.columns[at];
         if cell.is_null() && !column.nullable {
             return Err(Stop::Filter(format!("NULL value in non-nullable column '{}'", column.name)));
         }
-        if let Some(finish) = &mut self.finish {
-            finish.raw_bind_parameter(at + 1, &cell)?;
+        if let Some(select) = &mut self.select {
+            select.raw_bind_parameter(at + 1, &cell)?;
         }
-        self.insert.raw_bind_parameter(at + 1, cell)?;
+        if let Some(delete) = self.delete.as_mut().filter(|_| column.key) {
+            delete.raw_bind_parameter(at + 1, &cell)?;
+        }
+        if self.plan.negative && !column.key {
+            self.insert.raw_bind_parameter(at + 1, merge::negated(&column.ty, cell))?;
+        } else {
+            self.insert.raw_bind_parameter(at + 1, cell)?;
+        }
         Ok(())
     }
 
@@ -436,25 +529,16 @@ impl<'c, 't> Sink<'c, 't> {
         Ok(())
     }
 
-    fn compute_generated(&mut self) -> Result<(), Stop> {
-        let Some(finish) = &mut self.finish else { return Ok(()) };
-        let count = finish.column_count();
-        let mut computed = Vec::with_capacity(count);
-        {
-            let mut rows = finish.raw_query();
-            let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-            for at in 0..count {
-                computed.push(owned(row.get_ref(at)?));
-            }
-        }
-        let selected = !self.plan.filters || computed.pop().is_some_and(|cell| is_true(&cell));
-        if !selected {
-            return Err(Stop::Unselected);
-        }
-        for (at, origin) in self.plan.origins.iter().enumerate() {
-            if let Origin::Generated(place) = origin {
-                let cell = recast(&self.table.columns[at].ty, &computed[*place]).into_owned();
-                self.bind(at, cell)?;
+    /// Stops a row that the load does not want.
+    fn check(&mut self) -> Result<(), Stop> {
+        let Some(select) = &mut self.select else { return Ok(()) };
+        let mut rows = select.raw_query();
+        let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+        for (at, check) in self.plan.checks.iter().enumerate() {
+            match (is_true(row.get_ref(at)?), check) {
+                (true, _) => {}
+                (false, Check::Predicate) => return Err(Stop::Unselected),
+                (false, Check::Partition) => return Err(Stop::Filter(OUT_OF_PARTITIONS.to_owned())),
             }
         }
         Ok(())
@@ -500,10 +584,31 @@ fn owned(value: ValueRef<'_>) -> Cell<'static> {
     }
 }
 
-fn is_true(cell: &Cell<'_>) -> bool {
-    match cell {
-        Cell::Integer(value) => *value != 0,
-        Cell::Real(value) => *value != 0.0,
+fn is_true(value: ValueRef<'_>) -> bool {
+    match value {
+        ValueRef::Integer(value) => value != 0,
+        ValueRef::Real(value) => value != 0.0,
         _ => false,
+    }
+}
+
+/// What a value of `__op` says: 1 to delete, 0 to put in.
+fn says_delete(cell: &Cell<'static>) -> Result<bool, Stop> {
+    match recast(&SqlType::TinyInt, cell) {
+        Cell::Integer(0) => Ok(false),
+        Cell::Integer(1) => Ok(true),
+        _ if cell.is_null() => Err(Stop::Filter("NULL value in non-nullable column '__op'".to_owned())),
+        _ => Err(Stop::Filter(format!("Value '{}' is out of range. The type of '__op' is TINYINT", shown(cell)))),
+    }
+}
+
+/// A value as it is told to people.
+fn shown(cell: &Cell<'_>) -> String {
+    match cell {
+        Cell::Null => "NULL".to_owned(),
+        Cell::Integer(value) => value.to_string(),
+        Cell::Real(value) => value.to_string(),
+        Cell::Text(text) => text.clone().into_owned(),
+        Cell::Blob(bytes) => String::from_utf8_lossy(bytes).into_owned(),
     }
 }

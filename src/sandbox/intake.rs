@@ -89,31 +89,38 @@ impl Intake {
     ) -> Result<(), Failed> {
         match &mut self.spool {
             None => tally.counts.loaded += self.counted,
+            Some(spool) if matches!(request.format, Format::Csv(_)) => {
+                spool.rewind()?;
+                let source = decompress::open(request.codec, false, &*spool)?;
+                place.put(transaction, request, (table, plan), source, tally)?;
+            }
             Some(spool) => {
-                let staged = match place {
-                    Place::Table => None,
-                    Place::Stage(load) => {
-                        stage::open(transaction, load, table)?;
-                        Some(plan.with_storage(table, &stage::storage(load, table)))
-                    }
-                };
-                let plan = staged.as_ref().unwrap_or(plan);
-                if matches!(request.format, Format::Csv(_)) {
-                    spool.rewind()?;
-                    let source = decompress::open(request.codec, false, &*spool)?;
-                    ingest::ingest(transaction, request, table, plan, source, tally)?;
-                } else {
-                    let mut from = 0;
-                    for length in &self.lengths {
-                        spool.seek(SeekFrom::Start(from))?;
-                        let source = decompress::open(request.codec, true, (&*spool).take(*length))?;
-                        ingest::ingest(transaction, request, table, plan, source, tally)?;
-                        from += length;
-                    }
+                let mut from = 0;
+                for length in &self.lengths {
+                    spool.seek(SeekFrom::Start(from))?;
+                    let source = decompress::open(request.codec, true, (&*spool).take(*length))?;
+                    place.put(transaction, request, (table, plan), source, tally)?;
+                    from += length;
                 }
             }
         }
         Ok(())
+    }
+}
+
+impl Place {
+    fn put(
+        self,
+        transaction: &Transaction<'_>,
+        request: &LoadRequest,
+        (table, plan): (&TableDef, &Plan),
+        source: impl Read,
+        tally: &mut Tally,
+    ) -> Result<(), Failed> {
+        match self {
+            Self::Table => ingest::ingest(transaction, request, table, plan, source, tally),
+            Self::Stage(load) => stage::stage(transaction, load, request, table, plan, source, tally),
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, Transaction};
 use tokio::sync::Notify;
 
+use super::ingest::Failed;
 use super::ledger::{self, Entry, Retention, State, Totals, now_ms};
 use super::overview::LoadKind;
 use super::stage;
@@ -30,6 +31,9 @@ const LABEL_BYTES_MAX: usize = 128;
 /// How many loads may be under way. Each of them keeps a thread busy while its body comes, of which the runtime has 512;
 /// the others are for those who ask how it goes.
 const RUNNING_MAX: usize = 256;
+
+/// How long to wait with another try to publish what could not be published.
+const PUBLISH_PAUSE: Duration = Duration::from_secs(10);
 
 /// The reason of a load whose time was up.
 pub(super) const TIMED_OUT: &str = "timeout by txn manager";
@@ -112,6 +116,8 @@ pub(super) enum Decided {
     Publishing(i64),
     /// It is in this state for good.
     Refused(i64, State),
+    /// Its table is not what it was, and this is what is wrong with it; nothing has changed.
+    Impossible(String),
     /// It is still in PREPARE, which its backend decides on.
     Preparing,
     Unknown,
@@ -155,7 +161,6 @@ impl Registry {
     pub(super) fn open(store: Arc<Store>, keep: Retention) -> rusqlite::Result<Self> {
         let last = store.write(|transaction| {
             ledger::create(transaction)?;
-            stage::create_catalog(transaction)?;
             ledger::last_id(transaction)
         })?;
         Ok(Self { store, keep, loads: Mutex::new(Loads { next: last + 1, open: BTreeMap::new() }) })
@@ -225,7 +230,9 @@ impl Registry {
     pub(super) fn commit_prepared(&self, database: &str, label: &str, hold: Duration) -> rusqlite::Result<Decided> {
         self.decide(database, label, |transaction, mut entry| match entry.state {
             State::Prepared if hold.is_zero() => {
-                stage::publish(transaction, entry.id)?;
+                if let Some(message) = publish(transaction, entry.id)? {
+                    return Ok(Decided::Impossible(message));
+                }
                 entry.become_visible(now_ms());
                 ledger::record(transaction, &entry)?;
                 Ok(Decided::Done(entry.id))
@@ -304,8 +311,13 @@ impl Registry {
                     if entry.state == State::Prepared {
                         give_up(transaction, entry, TIMED_OUT)?;
                     } else {
-                        stage::publish(transaction, entry.id)?;
-                        entry.become_visible(now_ms);
+                        match publish(transaction, entry.id)? {
+                            None => entry.become_visible(now_ms),
+                            Some(message) => {
+                                tracing::warn!(transaction = entry.id, "its rows cannot be published: {message}");
+                                entry.become_committed(now_ms, PUBLISH_PAUSE);
+                            }
+                        }
                         ledger::record(transaction, &entry)?;
                     }
                 }
@@ -378,6 +390,21 @@ impl Registry {
         // Each change of the map is a single insertion, removal or assignment, so a panic leaves it whole.
         self.loads.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Makes what a load has staged visible. A message says why that is not possible, and then nothing has changed.
+fn publish(transaction: &Transaction<'_>, load: i64) -> rusqlite::Result<Option<String>> {
+    transaction.execute_batch("SAVEPOINT publish")?;
+    let message = match stage::publish(transaction, load) {
+        Ok(()) => None,
+        Err(Failed::Sqlite(error)) => return Err(error),
+        Err(failed) => {
+            transaction.execute_batch("ROLLBACK TO publish")?;
+            Some(failed.to_string())
+        }
+    };
+    transaction.execute_batch("RELEASE publish")?;
+    Ok(message)
 }
 
 fn give_up(transaction: &Transaction<'_>, mut entry: Entry, reason: &str) -> rusqlite::Result<()> {

@@ -155,7 +155,7 @@ impl Job {
                 if matches!(failed, Failed::Rows(_)) {
                     self.answer.show(tally.counts);
                 }
-                let message = message(failed);
+                let message = failed.to_string();
                 if self.member.life().deaths == self.deaths {
                     abort(&self.load, &message);
                 } else {
@@ -213,17 +213,6 @@ pub(super) fn error_url(node: &Node, authority: &str, load: i64, tally: &Tally) 
             tracing::warn!(error = %error, transaction = load, "filtered rows could not be written down");
             None
         }
-    }
-}
-
-/// The message of the answer to a load that failed.
-pub(super) fn message(failed: Failed) -> String {
-    match failed {
-        Failed::Body(message) => message,
-        Failed::Rows(message) => message.to_owned(),
-        Failed::Aborted(reason) => format!("transaction is aborted: {reason}"),
-        Failed::Sqlite(error) => format!("the sandbox's database failed: {error}"),
-        Failed::Io(error) => error.to_string(),
     }
 }
 

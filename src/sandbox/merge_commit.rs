@@ -131,7 +131,7 @@ impl Merging {
         });
         self.answer.load_bytes = body.received;
         self.answer.read_data_time_ms = millis(self.begun);
-        match taken.map_err(load::message).and_then(|intake| self.join(intake)) {
+        match taken.map_err(|failed| failed.to_string()).and_then(|intake| self.join(intake)) {
             Ok((window, opened)) => {
                 self.answer.txn_id = window.load.id();
                 self.answer.label.clone_from(&window.label);
@@ -199,7 +199,7 @@ impl Window {
             Ok::<_, Failed>(load::totals(&tally, bodies.iter().map(Intake::received).sum(), None))
         });
         let result = result.map_err(|failed| {
-            let message = load::message(failed);
+            let message = failed.to_string();
             load::abort(&self.load, &message);
             message
         });

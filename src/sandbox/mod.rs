@@ -51,6 +51,7 @@ mod nested;
 mod node;
 mod number;
 mod overview;
+mod partition;
 mod plan;
 mod proc;
 mod schema_api;

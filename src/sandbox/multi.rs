@@ -106,7 +106,7 @@ impl Multi {
             }
         }
         result.map_err(|failed| {
-            let message = load::message(failed);
+            let message = failed.to_string();
             self.abort(&message);
             message
         })

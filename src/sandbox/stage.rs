@@ -1,61 +1,156 @@
-//! The rows of loads that are prepared or committed, but not visible yet: one table of its own for each table that a load
-//! fills, and a line that says how its rows get from there into the table.
+//! Loads that are prepared and not yet committed: their rows wait in a table of their own.
 //!
-//! Both are as durable as the label's state, since they are written in the same commit.
+//! ```text
+//!  stage ─▶ sb_staged_N (cells and operations, in row order), sb_staged (owner, table, SQL) ─┬ publish ─▶ the table
+//!                                                                                           └ discard
+//! ```
+//!
+//! Both tables are as durable as the transaction that made them, and the SQL that moves the rows was written when they
+//! were staged. So a restart changes nothing, and whoever publishes needs only the owner's number. Merging happens then,
+//! against the rows that the table has by that time: between loads the order of commits decides.
 
-use rusqlite::{Connection, OptionalExtension, Transaction};
+use std::io::Read;
 
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::ingest::{Destination, Failed, Tally, fill};
+use super::plan::{Operation, Plan};
 use super::types::{TableDef, quote};
+use super::wire::LoadRequest;
 
-/// Makes the list of staged tables.
-pub(super) fn create_catalog(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(
-        "CREATE TABLE IF NOT EXISTS sb_staged (
-             load INTEGER NOT NULL, table_id INTEGER NOT NULL, publish TEXT NOT NULL, PRIMARY KEY (load, table_id)
-         ) WITHOUT ROWID",
+/// Takes a load's rows in, as [`ingest`](super::ingest::ingest) does, but keeps them apart from the table. A load that
+/// fails leaves what it had staged: the caller rolls the transaction back, or discards the owner.
+pub(super) fn stage(
+    transaction: &Transaction<'_>,
+    owner: i64,
+    request: &LoadRequest,
+    table: &TableDef,
+    plan: &Plan,
+    body: impl Read,
+    tally: &mut Tally,
+) -> Result<(), Failed> {
+    transaction
+        .prepare_cached("INSERT INTO sb_staged (owner, table_id, table_name, publish) VALUES (?1, ?2, ?3, '')")?
+        .execute(params![owner, table.id, table.name])?;
+    let id = transaction.last_insert_rowid();
+    transaction.execute_batch(&creation(id, table))?;
+    transaction
+        .prepare_cached("UPDATE sb_staged SET publish = ?2 WHERE id = ?1")?
+        .execute(params![id, publication(id, table, plan)])?;
+    let insert = insert(id, table);
+    // The operation comes behind the columns.
+    let destination = Destination { insert: &insert, delete: None, operation: Some(table.columns.len() + 1) };
+    fill(transaction, &destination, request, table, plan, body, tally)
+}
+
+/// Merges everything that an owner has staged into the tables, and forgets it. Fails when a table is not what it was.
+pub(super) fn publish(transaction: &Transaction<'_>, owner: i64) -> Result<(), Failed> {
+    for (id, table_id, name, sql) in staged(transaction, owner)? {
+        let known = transaction
+            .prepare_cached("SELECT 1 FROM sb_tables WHERE id = ?1")?
+            .query_row([table_id], |_| Ok(()))
+            .optional()?;
+        if known.is_none() {
+            return Err(Failed::Body(format!(
+                "unknown table, table={name}: it was dropped after the rows were prepared"
+            )));
+        }
+        transaction.execute_batch(&sql).map_err(|error| changed(&name, error))?;
+        remove(transaction, id)?;
+    }
+    Ok(())
+}
+
+/// Forgets everything that an owner has staged.
+pub(super) fn discard(transaction: &Transaction<'_>, owner: i64) -> rusqlite::Result<()> {
+    staged(transaction, owner)?.into_iter().try_for_each(|(id, ..)| remove(transaction, id))
+}
+
+/// What the rows wait for: a number, the table's id and name, and the SQL that moves them.
+type Staged = (i64, i64, String, String);
+
+fn staged(transaction: &Transaction<'_>, owner: i64) -> rusqlite::Result<Vec<Staged>> {
+    let mut statement = transaction
+        .prepare_cached("SELECT id, table_id, table_name, publish FROM sb_staged WHERE owner = ?1 ORDER BY id")?;
+    let rows = statement.query_map([owner], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+    rows.collect()
+}
+
+fn remove(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<()> {
+    transaction.execute_batch(&format!("DROP TABLE {}", name(id)))?;
+    transaction.prepare_cached("DELETE FROM sb_staged WHERE id = ?1")?.execute([id])?;
+    Ok(())
+}
+
+/// An SQL error while rows move is about columns that are there no more; everything else was checked when they came.
+fn changed(table: &str, error: rusqlite::Error) -> Failed {
+    match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::Unknown) => {
+            Failed::Body(format!("table {table} has changed since the rows were prepared: {error}"))
+        }
+        _ => Failed::Sqlite(error),
+    }
+}
+
+fn name(id: i64) -> String {
+    quote(&format!("sb_staged_{id}"))
+}
+
+/// The table that rows wait in: their order, their operation, and their cells under the positions of their columns.
+fn creation(id: i64, table: &TableDef) -> String {
+    let cells: Vec<String> = table
+        .stored()
+        .map(|(at, column)| format!("c{at}{}", if column.ty.is_numeric_text() { " COLLATE sr_numeric" } else { "" }))
+        .collect();
+    format!("CREATE TABLE {} (place INTEGER PRIMARY KEY, operation INTEGER NOT NULL, {})", name(id), cells.join(", "))
+}
+
+fn insert(id: i64, table: &TableDef) -> String {
+    let (cells, values): (Vec<String>, Vec<String>) =
+        table.stored().map(|(at, _)| (format!("c{at}"), format!("?{}", at + 1))).unzip();
+    let operation = table.columns.len() + 1;
+    let (cells, values) = (cells.join(", "), values.join(", "));
+    format!("INSERT INTO {} (operation, {cells}) VALUES (?{operation}, {values})", name(id))
+}
+
+/// The SQL that moves the rows. Of the rows with one key, only those behind its last delete count, and a delete anywhere
+/// takes away what the table had: that comes to the same as going through the rows one by one.
+fn publication(id: i64, table: &TableDef, plan: &Plan) -> String {
+    let (staging, target) = (name(id), table.storage());
+    let (names, cells): (Vec<String>, Vec<String>) =
+        table.stored().map(|(at, column)| (quote(&column.name), format!("s.c{at}"))).unzip();
+    let (names, cells) = (names.join(", "), cells.join(", "));
+    let upsert = |condition: &str| {
+        format!(
+            "INSERT INTO {target} ({names}) SELECT {cells} FROM {staging} AS s WHERE {condition} ORDER BY s.place{};",
+            plan.on_conflict
+        )
+    };
+    if plan.operation == Operation::Upsert {
+        return upsert("TRUE");
+    }
+    let keys: Vec<usize> = (0..table.columns.len()).filter(|at| table.columns[*at].key).collect();
+    let index: Vec<String> = keys.iter().map(|at| format!("c{at}")).collect();
+    let equal = |left: &dyn Fn(usize) -> String, right: &str| -> String {
+        let pairs: Vec<String> = keys.iter().map(|at| format!("{} = {right}.c{at}", left(*at))).collect();
+        pairs.join(" AND ")
+    };
+    let in_table = equal(&|at| format!("t.{}", quote(&table.columns[at].name)), "s");
+    let later = equal(&|at| format!("d.c{at}"), "s");
+    format!(
+        "CREATE INDEX {} ON {staging} ({}, place) WHERE operation = 1;
+         DELETE FROM {target} WHERE rowid IN
+            (SELECT t.rowid FROM {staging} AS s CROSS JOIN {target} AS t ON {in_table} WHERE s.operation = 1);
+         {}",
+        quote(&format!("sb_staged_{id}_deletes")),
+        index.join(", "),
+        upsert(&format!(
+            "s.operation = 0 AND NOT EXISTS
+                (SELECT 1 FROM {staging} AS d WHERE d.operation = 1 AND {later} AND d.place > s.place)"
+        ))
     )
 }
 
-/// The name of the table that holds what a load has for a table.
-pub(super) fn storage(load: i64, table: &TableDef) -> String {
-    quote(&format!("s{load}_{}", table.id))
-}
-
-/// Makes the place for what a load has for a table.
-pub(super) fn open(transaction: &Transaction<'_>, load: i64, table: &TableDef) -> rusqlite::Result<()> {
-    let names = |all: bool| {
-        let wanted = table.columns.iter().filter(|column| all || column.generated.is_none());
-        wanted.map(|column| quote(&column.name)).collect::<Vec<_>>().join(", ")
-    };
-    let (moved, staged, target) = (names(false), storage(load, table), table.storage());
-    let publish = format!("INSERT INTO {target} ({moved}) SELECT {moved} FROM {staged} ORDER BY rowid");
-    transaction.execute_batch(&format!("CREATE TABLE {staged} ({})", names(true)))?;
-    transaction.execute("INSERT INTO sb_staged VALUES (?1, ?2, ?3)", (load, table.id, publish))?;
-    Ok(())
-}
-
-/// Moves the rows of a load into its tables. Those of a table that was dropped meanwhile go with it.
-pub(super) fn publish(transaction: &Transaction<'_>, load: i64) -> rusqlite::Result<()> {
-    for (table, publish) in staged(transaction, load)? {
-        let there: Option<i64> =
-            transaction.query_row("SELECT id FROM sb_tables WHERE id = ?1", [table], |row| row.get(0)).optional()?;
-        if there.is_some() {
-            transaction.execute_batch(&publish)?;
-        }
-    }
-    discard(transaction, load)
-}
-
-/// Throws the rows of a load away.
-pub(super) fn discard(transaction: &Transaction<'_>, load: i64) -> rusqlite::Result<()> {
-    for (table, _) in staged(transaction, load)? {
-        transaction.execute_batch(&format!("DROP TABLE IF EXISTS {}", quote(&format!("s{load}_{table}"))))?;
-    }
-    transaction.execute("DELETE FROM sb_staged WHERE load = ?1", [load])?;
-    Ok(())
-}
-
-fn staged(transaction: &Transaction<'_>, load: i64) -> rusqlite::Result<Vec<(i64, String)>> {
-    let mut statement = transaction.prepare_cached("SELECT table_id, publish FROM sb_staged WHERE load = ?1")?;
-    statement.query_map([load], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
-}
+#[cfg(test)]
+#[path = "stage_tests.rs"]
+mod tests;

@@ -452,7 +452,7 @@ impl Request<'_> {
             Failed::Aborted(_) => "ABORTED",
             Failed::Body(_) | Failed::Sqlite(_) | Failed::Io(_) => "INTERNAL_ERROR",
         };
-        let message = load::message(failed);
+        let message = failed.to_string();
         context.abort(&message);
         answer.fail(status, message)
     }
@@ -541,7 +541,7 @@ impl Upload {
             work.lost = true;
         }
         if let Err(failed) = taken {
-            return self.abort("INTERNAL_ERROR", load::message(failed));
+            return self.abort("INTERNAL_ERROR", failed.to_string());
         }
         TransactionAnswer {
             txn_id: Some(self.context.id),

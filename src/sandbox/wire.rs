@@ -1,8 +1,8 @@
 //! The headers of a Stream Load, read and checked: what a request asks for.
 //!
 //! The sandbox's own reading of the protocol; nothing here is shared with the loader that it is to be tested against.
-//! A header that the protocol does not know is passed over, as on the server. What the sandbox cannot do (partial
-//! updates, partitions, merge commit) is refused rather than ignored.
+//! A header that the protocol does not know is passed over, as on the server. What the sandbox cannot do (merge
+//! commit, envelopes) is refused rather than ignored.
 
 use std::time::Duration;
 
@@ -35,9 +35,24 @@ pub(super) struct LoadRequest {
     pub(super) predicate: Option<String>,
     pub(super) max_filter_ratio: f64,
     pub(super) strict: bool,
+    /// Whether columns that `columns` does not name keep what they hold.
+    pub(super) partial: bool,
+    /// The column that decides whether a row takes the place of the one with its key.
+    pub(super) merge_condition: Option<String>,
+    /// Whether sums lose the values instead of gaining them.
+    pub(super) negative: bool,
+    /// The partitions that rows may go to.
+    pub(super) partitions: Option<Partitions>,
     pub(super) timeout: Duration,
     /// The announced length of the body; none when it comes in pieces.
     pub(super) content_length: Option<u64>,
+}
+
+/// A list of partitions.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Partitions {
+    pub(super) names: Vec<String>,
+    pub(super) temporary: bool,
 }
 
 /// The body's format.
@@ -65,6 +80,11 @@ impl LoadRequest {
             predicate: headers.text("where")?.map(str::to_owned),
             max_filter_ratio: headers.ratio("max_filter_ratio")?,
             strict: headers.boolean("strict_mode")?,
+            // The modes of a partial update differ in how the server goes about it, not in what comes of it.
+            partial: headers.boolean("partial_update")?,
+            merge_condition: headers.text("merge_condition")?.map(str::to_owned),
+            negative: headers.flag("negative")?,
+            partitions: headers.partitions()?,
             timeout: headers.timeout()?,
             content_length,
         })
@@ -248,21 +268,16 @@ impl Headers<'_> {
         Ok(bytes)
     }
 
-    fn refuse_what_is_not_offered(&self) -> Result<(), String> {
-        if self.boolean("partial_update")? {
-            return Err("Only primary key table support partial update".to_owned());
-        }
-        if self.text("partitions")?.is_some() && self.text("temporary_partitions")?.is_some() {
+    fn partitions(&self) -> Result<Option<Partitions>, String> {
+        let (lasting, temporary) = (self.text("partitions")?, self.text("temporary_partitions")?);
+        if lasting.is_some() && temporary.is_some() {
             return Err("Can't specify both partitions and temporary partitions".to_owned());
         }
-        for name in ["merge_condition", "partitions", "temporary_partitions"] {
-            if self.text(name)?.is_some() {
-                return Err(format!("the sandbox does not support the header {name}"));
-            }
-        }
-        if self.flag("negative")? {
-            return Err("the sandbox does not support the header negative".to_owned());
-        }
+        let names = lasting.or(temporary).map(|text| text.split(',').map(|name| name.trim().to_owned()).collect());
+        Ok(names.map(|names| Partitions { names, temporary: temporary.is_some() }))
+    }
+
+    fn refuse_what_is_not_offered(&self) -> Result<(), String> {
         match self.text("envelope")? {
             Some(name) if !name.eq_ignore_ascii_case("none") => {
                 Err(format!("the sandbox does not support the envelope {name}"))

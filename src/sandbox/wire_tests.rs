@@ -113,8 +113,8 @@ fn what_is_wrong_is_refused_with_the_servers_words() {
         (vec![("jsonpaths", "$.a"), ("format", "json")], "Invalid json paths"),
         (vec![("format", "json"), ("content-length", "104857601")], "exceed the max size"),
         (vec![("content-length", "999999999999999")], "exceed limit"),
-        (vec![("partial_update", "true")], "Only primary key table support partial update"),
-        (vec![("partitions", "p1")], "does not support the header partitions"),
+        (vec![("partial_update", "1")], "Invalid partial_update format"),
+        (vec![("partitions", "p1"), ("temporary_partitions", "p2")], "both partitions and temporary partitions"),
         (vec![("columns", "a,,b")], "parse columns header failed"),
     ] {
         let message = parse(&headers).expect_err(words);
