@@ -375,6 +375,29 @@ mod tests {
     }
 
     #[test]
+    fn tables_of_older_stores_are_read_and_those_of_newer_ones_named() {
+        let dir = tempfile::tempdir().expect("a directory can be made");
+        let store = Store::open(dir.path(), None).expect("the store opens");
+        let column = r#"[{"name":"k","ty":"Int","nullable":true,"key":true,"default":null,"auto_increment":false,
+                          "generated":null,"comment":""}]"#;
+        let written = store.write(|transaction| {
+            transaction.execute_batch("INSERT INTO sb_databases VALUES ('d'); DROP TABLE sb_staged;")?;
+            let insert = "INSERT INTO sb_tables (database, name, keys, columns, ddl, comment, created)
+                          VALUES ('d', ?1, ?2, ?3, '', '', '')";
+            transaction.execute(insert, ["old", "DUP_KEYS", column])?;
+            transaction.execute(insert, ["new", "CLUSTERED_KEYS", column])
+        });
+        written.expect("it writes");
+        drop(store);
+        let store = Store::open(dir.path(), None).expect("the store opens again");
+        let old = store.table("d", "old").expect("it is read");
+        assert_eq!((old.keys, old.columns[0].aggregation), (KeysType::Duplicate, None));
+        let Err(CatalogError::Sqlite(refusal)) = store.table("d", "new") else { panic!("nobody knows these keys") };
+        assert!(refusal.to_string().contains("a newer sandbox made table new"), "{refusal}");
+        store.write(|transaction| transaction.execute("DELETE FROM sb_staged", [])).expect("the table is there");
+    }
+
+    #[test]
     fn a_failed_write_leaves_nothing_behind() {
         let dir = tempfile::tempdir().expect("a directory can be made");
         let store = Store::open(dir.path(), None).expect("the store opens");
