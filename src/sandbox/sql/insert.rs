@@ -182,12 +182,12 @@ fn value_row(context: &Context<'_>, plan: &Plan, row: &[Expr], id: i64) -> Resul
     Ok(format!("({})", cells.join(", ")))
 }
 
-fn is_default(expression: &Expr) -> bool {
+pub(super) fn is_default(expression: &Expr) -> bool {
     matches!(expression, Expr::Identifier(name) if name.quote_style.is_none() && name.value.eq_ignore_ascii_case("default"))
 }
 
 /// The value of a column that the statement leaves out.
-fn default(context: &Context<'_>, column: &Column) -> Result<Bound, Error> {
+pub(super) fn default(context: &Context<'_>, column: &Column) -> Result<Bound, Error> {
     match &column.default {
         None => Ok(Bound::null()),
         Some(Default::Literal(text)) => cast(Bound::constant(text), &column.ty),
@@ -206,7 +206,7 @@ fn default(context: &Context<'_>, column: &Column) -> Result<Bound, Error> {
 }
 
 /// A value as the column stores it, with the checks of strict mode around it.
-fn checked(column: &Column, value: Bound) -> Result<String, Error> {
+pub(super) fn checked(column: &Column, value: Bound) -> Result<String, Error> {
     let given = value.sql.clone();
     let stored = cast(value, &column.ty)?.sql;
     let bytes_max = match &column.ty {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  text ─▶ token ─▶ session ─┬▶ create, catalog, show        what changes or shows the catalogue
-//!                            └▶ sqlparser ─▶ query, insert ─▶ SQLite's SQL and StarRocks' types
+//!                            └▶ sqlparser ─▶ query, insert, dml ─▶ SQLite's SQL and StarRocks' types
 //!                                             │ expression, call, aggregate
 //!                                             └ scope, coerce, arithmetic
 //! ```
@@ -21,6 +21,7 @@ mod call;
 mod catalog;
 mod coerce;
 mod create;
+mod dml;
 mod error;
 mod expression;
 mod function_table;

@@ -13,7 +13,7 @@ use super::create::CreateTable;
 use super::query::bind_query;
 use super::scope::{BoundQuery, Context, Relation, Scope, Visible, is_system_database};
 use super::token::{Token, Tokens};
-use super::{Error, account, catalog, expression, insert, show, variables};
+use super::{Error, account, catalog, dml, expression, insert, show, variables};
 use crate::clock::{Clock as _, SystemClock};
 use crate::sandbox::function::calendar::{MICROS_PER_SECOND, Moment};
 use crate::sandbox::overview::Overview;
@@ -113,6 +113,7 @@ impl Session {
             "EXPLAIN" | "DESC" | "DESCRIBE" => self.explain(store, &mut tokens),
             "SHOW" => show::show(&self.context(store), &mut tokens),
             "INSERT" => self.insert(store, text),
+            "DELETE" | "UPDATE" => dml::change(store, &self.context(store), text).map(|rows| Answer::Done { rows }),
             "CREATE" => self.create(store, &mut tokens),
             "DROP" => self.drop(store, &mut tokens),
             "TRUNCATE" => self.truncate(store, &mut tokens),
@@ -132,7 +133,7 @@ impl Session {
             "GRANT" | "REVOKE" => {
                 account::change(store, &self.context(store), &mut tokens).map(|()| Answer::Done { rows: 0 })
             }
-            "ALTER" | "DELETE" | "UPDATE" | "ADMIN" | "ANALYZE" | "REFRESH" | "CANCEL" | "EXPORT" | "LOAD"
+            "ALTER" | "ADMIN" | "ANALYZE" | "REFRESH" | "CANCEL" | "EXPORT" | "LOAD"
             | "BACKUP" | "RESTORE" | "SUBMIT" | "CALL" | "SYNC" => {
                 Err(Error::unsupported(format!("the statement {keyword}")))
             }

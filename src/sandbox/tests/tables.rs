@@ -346,3 +346,45 @@ async fn statements_merge_as_loads_do() {
     assert_eq!(world.run("SELECT k, v, id <= 4 FROM t ORDER BY k"), ["1|1|1", "2|3|1", "3|4|1"]);
     assert!(world.refusal("INSERT INTO t (k, v) VALUES (NULL, 1)").contains("NULL value in non-nullable column 'k'"));
 }
+
+#[tokio::test]
+async fn rows_are_deleted_and_updated_by_statements() {
+    let world = Tables::with(
+        "CREATE TABLE t (k INT, v VARCHAR(9) NOT NULL DEFAULT 'none', d DECIMAL(9,2), g INT AS k + 1) PRIMARY KEY(k)",
+    )
+    .await;
+    world.csv(&[], "1,a,1.5\n2,b,2.5\n3,c,\\N\n").await;
+    assert_eq!(world.run("UPDATE t SET v = concat(v, k), d = d * 2 WHERE d > 2"), ["Done { rows: 1 }"]);
+    assert_eq!(
+        world.run("UPDATE d.t AS x SET v = DEFAULT WHERE x.d IS NULL AND x.k IN (SELECT k FROM t)"),
+        ["Done { rows: 1 }"]
+    );
+    assert_eq!(world.rows(), ["1|a|1.50|2", "2|b2|5.00|3", "3|none|NULL|4"]);
+    assert_eq!(world.run("DELETE FROM t WHERE g BETWEEN 2 AND 3 AND d <> 1.50"), ["Done { rows: 1 }"]);
+    assert_eq!(world.run("DELETE FROM t WHERE t.v = 'z'"), ["Done { rows: 0 }"]);
+    assert_eq!(world.rows(), ["1|a|1.50|2", "3|none|NULL|4"]);
+    for (sql, words) in [
+        ("DELETE FROM t", "Delete must specify where clause"),
+        ("UPDATE t SET v = 'x'", "must specify where clause"),
+        ("UPDATE t SET k = 1 WHERE k = 2", "primary key column cannot be updated: k"),
+        ("UPDATE t SET g = 1 WHERE k = 1", "generated column 'g' can not be specified"),
+        ("UPDATE t SET z = 1 WHERE k = 1", "do not existing column(z)"),
+        ("UPDATE t SET v = NULL WHERE k = 1", "NULL value in non-nullable column 'v'"),
+        ("UPDATE t SET v = 'a', V = 'b' WHERE k = 1", "Duplicate column setting: V"),
+        ("DELETE FROM t WHERE z = 1", "z"),
+        ("DELETE FROM t WHERE count(*) = 1", "aggregations"),
+        ("DELETE FROM nowhere WHERE 1 = 1", "nowhere"),
+        ("DELETE FROM t USING t AS u WHERE 1 = 1", "not supported by the sandbox yet"),
+    ] {
+        let message = world.refusal(sql);
+        assert!(message.contains(words), "{sql}: {message}");
+    }
+    let other = Tables::with("CREATE TABLE t (k INT, v INT) UNIQUE KEY(k)").await;
+    other.csv(&[], "1,1\n2,2\n").await;
+    assert_eq!(
+        other.refusal("UPDATE t SET v = 1 WHERE k = 1"),
+        "Getting analyzing error. Detail message: table t is not primary key table."
+    );
+    other.run("DELETE FROM t WHERE k = 1");
+    assert_eq!(other.rows(), ["2|2"]);
+}
