@@ -39,10 +39,12 @@ pub(super) fn on_conflict(table: &TableDef, condition: Option<&Column>, assigned
         return String::new();
     }
     let changing = table.columns.iter().filter(|column| !column.key && column.generated.is_none() && assigned(column));
-    let changes: Vec<String> =
+    let mut changes: Vec<String> =
         changing.map(|column| format!("{} = {}", quote(&column.name), merged(table, column))).collect();
     if changes.is_empty() {
-        return " ON CONFLICT DO NOTHING".to_owned();
+        // Not DO NOTHING: a row that is there already has been taken in as well, and is counted.
+        let keys = table.columns.iter().filter(|column| column.key).take(1);
+        changes.extend(keys.map(|column| format!("{0} = {0}", quote(&column.name))));
     }
     let mut tail = format!(" ON CONFLICT DO UPDATE SET {}", changes.join(", "));
     if let Some(column) = condition {

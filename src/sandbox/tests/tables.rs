@@ -348,6 +348,15 @@ async fn statements_merge_as_loads_do() {
 }
 
 #[tokio::test]
+async fn a_counter_goes_on_behind_rows_that_were_there() {
+    let world = Tables::with("CREATE TABLE t (k INT, id BIGINT AUTO_INCREMENT) PRIMARY KEY(k)").await;
+    world.run("INSERT INTO t (k) VALUES (1)");
+    assert_eq!(world.run("INSERT INTO t (k) VALUES (1), (2), (3)"), ["Done { rows: 3 }"]);
+    world.run("INSERT INTO t (k) VALUES (4)");
+    assert_eq!(world.run("SELECT count(DISTINCT id) FROM t"), ["4"]);
+}
+
+#[tokio::test]
 async fn rows_are_deleted_and_updated_by_statements() {
     let world = Tables::with(
         "CREATE TABLE t (k INT, v VARCHAR(9) NOT NULL DEFAULT 'none', d DECIMAL(9,2), g INT AS k + 1) PRIMARY KEY(k)",
