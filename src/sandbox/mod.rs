@@ -54,6 +54,7 @@ mod overview;
 mod partition;
 mod plan;
 mod proc;
+mod row;
 mod schema_api;
 mod select;
 mod sessions;
