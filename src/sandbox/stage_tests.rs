@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::sandbox::ingest::ingest;
+use crate::sandbox::overview::fake::Fake;
 use crate::sandbox::sql::Session;
 use crate::sandbox::store::Store;
 
@@ -30,7 +31,7 @@ impl World {
     }
 
     fn run(&self, sql: &str) {
-        let mut session = Session::new("root", 1);
+        let mut session = Session::new("root", 1, Fake::idle());
         session.execute(&self.store, sql).expect(sql);
     }
 

@@ -133,10 +133,8 @@ impl Session {
             "GRANT" | "REVOKE" => {
                 account::change(store, &self.context(store), &mut tokens).map(|()| Answer::Done { rows: 0 })
             }
-            "ALTER" | "ADMIN" | "ANALYZE" | "REFRESH" | "CANCEL" | "EXPORT" | "LOAD"
-            | "BACKUP" | "RESTORE" | "SUBMIT" | "CALL" | "SYNC" => {
-                Err(Error::unsupported(format!("the statement {keyword}")))
-            }
+            "ALTER" | "ADMIN" | "ANALYZE" | "REFRESH" | "CANCEL" | "EXPORT" | "LOAD" | "BACKUP" | "RESTORE"
+            | "SUBMIT" | "CALL" | "SYNC" => Err(Error::unsupported(format!("the statement {keyword}"))),
             _ => Err(tokens.unexpected("a statement")),
         }
     }

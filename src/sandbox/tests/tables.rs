@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Load, Options, Sandbox, get, load, start};
+use crate::sandbox::overview::fake::Fake;
 use crate::sandbox::sql::{Answer, Session};
 use crate::sandbox::{cell, select};
 
@@ -25,12 +26,12 @@ impl Tables {
     /// Runs a statement; rows come as text, with bars between the values.
     fn run(&self, sql: &str) -> Vec<String> {
         let store = &self.sandbox.node.store;
-        let mut session = Session::new("root", 1);
+        let mut session = Session::new("root", 1, Fake::idle());
         let _ = session.select_database(store, "d");
         match session.execute(store, sql).expect(sql) {
             Answer::Query(query) => {
                 let mut rows = Vec::new();
-                select::for_each_row(store, &query, |row| {
+                select::for_each_row(store, &query, None, |row| {
                     let cells = row.iter().zip(&query.columns).map(|(value, (_, ty))| {
                         let text = cell::text(*value, ty).map(|text| String::from_utf8_lossy(&text).into_owned());
                         text.unwrap_or_else(|| "NULL".to_owned())
@@ -53,7 +54,7 @@ impl Tables {
 
     fn refusal(&self, sql: &str) -> String {
         let store = &self.sandbox.node.store;
-        let mut session = Session::new("root", 1);
+        let mut session = Session::new("root", 1, Fake::idle());
         let _ = session.select_database(store, "d");
         session.execute(store, sql).expect_err(sql).message
     }
