@@ -25,7 +25,12 @@ pub(in crate::sandbox) struct Tokens<'a> {
     text: &'a str,
     words: Vec<(Token, Range<usize>)>,
     next: usize,
+    /// How many types are open around the next word.
+    nesting: usize,
 }
+
+/// How deep types may be nested: far more than anybody needs, and far less than the stack has room for.
+const TYPE_DEPTH_MAX: usize = 64;
 
 impl<'a> Tokens<'a> {
     /// Cuts a text into words.
@@ -36,7 +41,7 @@ impl<'a> Tokens<'a> {
             tokens.push((token, at..end));
             at = end;
         }
-        Ok(Self { text, words: tokens, next: 0 })
+        Ok(Self { text, words: tokens, next: 0, nesting: 0 })
     }
 
     /// The next word, which stays.
@@ -200,6 +205,16 @@ impl<'a> Tokens<'a> {
 
     /// Takes a type.
     pub(in crate::sandbox) fn sql_type(&mut self) -> Result<SqlType, Error> {
+        if self.nesting == TYPE_DEPTH_MAX {
+            return Err(Error::analysis(format!("types are nested more than {TYPE_DEPTH_MAX} levels deep")));
+        }
+        self.nesting += 1;
+        let ty = self.nested_type();
+        self.nesting -= 1;
+        ty
+    }
+
+    fn nested_type(&mut self) -> Result<SqlType, Error> {
         let before = self.next;
         let Some(Token::Word(word)) = self.take() else {
             self.next = before;
