@@ -16,8 +16,22 @@ struct Moment {
     micros: u32,
 }
 
+impl Moment {
+    fn is_valid(&self) -> bool {
+        (1..=12).contains(&self.month)
+            && (1..=days_in(self.year, self.month)).contains(&self.day)
+            && self.hour < 24
+            && self.minute < 60
+            && self.second < 60
+    }
+}
+
 /// A DATE in its canonical text, `YYYY-MM-DD`.
 pub(super) fn date(text: &str) -> Option<Cow<'_, str>> {
+    if let Some(moment) = usual(text) {
+        // What stands behind the tenth byte is the time of day.
+        return moment.is_valid().then(|| Cow::Borrowed(&text[..10]));
+    }
     let moment = parse(text)?;
     if has_form(text, "0000-00-00") {
         return Some(Cow::Borrowed(text));
@@ -27,6 +41,10 @@ pub(super) fn date(text: &str) -> Option<Cow<'_, str>> {
 
 /// A DATETIME in its canonical text, `YYYY-MM-DD HH:MM:SS`, with six digits behind it when there is a fraction.
 pub(super) fn datetime(text: &str) -> Option<Cow<'_, str>> {
+    if let Some(moment) = usual(text) {
+        let canonical = || if text.len() == 10 { format!("{text} 00:00:00").into() } else { Cow::Borrowed(text) };
+        return moment.is_valid().then(canonical);
+    }
     let Moment { year, month, day, hour, minute, second, micros } = parse(text)?;
     let form = if micros > 0 { "0000-00-00 00:00:00.000000" } else { "0000-00-00 00:00:00" };
     if has_form(text, form) {
@@ -34,6 +52,27 @@ pub(super) fn datetime(text: &str) -> Option<Cow<'_, str>> {
     }
     let fraction = if micros > 0 { format!(".{micros:06}") } else { String::new() };
     Some(Cow::Owned(format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}{fraction}")))
+}
+
+/// The two forms that nearly all values have, `0000-00-00` and `0000-00-00 00:00:00`, without any search. A load has
+/// such a value in every row.
+fn usual(text: &str) -> Option<Moment> {
+    let bytes = text.as_bytes();
+    let pair = |at: usize| {
+        let (tens, ones) = (bytes[at].wrapping_sub(b'0'), bytes[at + 1].wrapping_sub(b'0'));
+        (tens < 10 && ones < 10).then(|| u32::from(tens * 10 + ones))
+    };
+    let timed = match bytes.len() {
+        10 => false,
+        19 => bytes[10] == b' ' && bytes[13] == b':' && bytes[16] == b':',
+        _ => return None,
+    };
+    if bytes[4] != b'-' || bytes[7] != b'-' || timed != (bytes.len() == 19) {
+        return None;
+    }
+    let (hour, minute, second) = if timed { (pair(11)?, pair(14)?, pair(17)?) } else { (0, 0, 0) };
+    let year = pair(0)? * 100 + pair(2)?;
+    Some(Moment { year, month: pair(5)?, day: pair(8)?, hour, minute, second, micros: 0 })
 }
 
 /// Whether a text is digits where the form has zeros, and like the form elsewhere.
@@ -48,12 +87,7 @@ fn parse(text: &str) -> Option<Moment> {
         8 | 14 if text.bytes().all(|byte| byte.is_ascii_digit()) => compact(text)?,
         _ => separated(text)?,
     };
-    let valid = (1..=12).contains(&moment.month)
-        && (1..=days_in(moment.year, moment.month)).contains(&moment.day)
-        && moment.hour < 24
-        && moment.minute < 60
-        && moment.second < 60;
-    valid.then_some(moment)
+    moment.is_valid().then_some(moment)
 }
 
 fn compact(text: &str) -> Option<Moment> {
@@ -109,5 +143,26 @@ fn days_in(year: u32, month: u32) -> u32 {
         2 => 28,
         4 | 6 | 9 | 11 => 30,
         _ => 31,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_usual_forms_are_read_as_all_others(
+            day in "[0-2][0-9]{3}[-/][0-1][0-9]-[0-3][0-9]",
+            time in "([ T][0-2][0-9]:[0-6][0-9]:[0-6][0-9])?",
+        ) {
+            let text = day + &time;
+            // A trailing blank is trimmed, and keeps the text from the short cut.
+            let long = format!("{text} ");
+            prop_assert_eq!(date(&text), date(&long));
+            prop_assert_eq!(datetime(&text), datetime(&long));
+        }
     }
 }
