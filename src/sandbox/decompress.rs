@@ -56,10 +56,15 @@ fn has_zlib_header(bytes: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::io::Write;
 
     use super::*;
+
+    /// What a codec makes of a text, for tests that take one codec after the other.
+    pub(in crate::sandbox) fn compress_with(codec: u8, text: &[u8]) -> Vec<u8> {
+        compress([Codec::Gzip, Codec::Bzip2, Codec::Lz4Frame, Codec::Deflate, Codec::Zstd][usize::from(codec)], text)
+    }
 
     fn compress(codec: Codec, text: &[u8]) -> Vec<u8> {
         match codec {

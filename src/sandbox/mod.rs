@@ -33,6 +33,8 @@ mod error;
 mod error_log;
 mod frontend;
 mod function;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod http;
 mod ingest;
 mod intake;

@@ -136,9 +136,15 @@ impl Counter {
     /// A block inside an object; how many of its bytes belong to it.
     fn block(&mut self, block: &Block) -> usize {
         let backslashes = mask(block, |byte| byte == b'\\');
-        let escaped = if backslashes == 0 && !self.escaped { 0 } else { self.escaped_bytes(backslashes) };
+        let (escaped, carry) =
+            if backslashes == 0 && !self.escaped { (0, false) } else { escaped_bytes(backslashes, self.escaped) };
         let quotes = mask(block, |byte| byte == b'"') & !escaped;
         let inside = parity(quotes) ^ spread(self.quoted);
+        // Outside strings a backslash is no JSON, and escapes nothing.
+        if backslashes & !inside != 0 {
+            return self.bytes(block);
+        }
+        self.escaped = carry;
         // One bit tells braces from brackets; which of them closes what is the parser's business.
         let opening = mask(block, |byte| byte & 0xdf == b'[') & !inside;
         let closing = mask(block, |byte| byte & 0xdf == b']') & !inside;
@@ -161,18 +167,29 @@ impl Counter {
         block.len()
     }
 
-    /// Which bytes stand behind a backslash that is not itself behind one. Runs of backslashes are told apart by
-    /// whether they begin at an even place: adding the start of a run to it carries to the place behind its end.
-    fn escaped_bytes(&mut self, backslashes: u64) -> u64 {
-        const EVEN: u64 = 0x5555_5555_5555_5555;
-        let carried = u64::from(self.escaped);
-        let backslashes = backslashes & !carried;
-        let behind = backslashes << 1 | carried;
-        let odd_starts = backslashes & !EVEN & !behind;
-        let (sum, overflow) = odd_starts.overflowing_add(backslashes);
-        self.escaped = overflow;
-        (EVEN ^ sum << 1) & behind
+    /// The bytes of a block inside an object, one after the other; how many of them belong to it.
+    fn bytes(&mut self, block: &Block) -> usize {
+        for (at, byte) in block.iter().enumerate() {
+            self.inside(*byte);
+            if self.state != State::Object {
+                return at + 1;
+            }
+        }
+        block.len()
     }
+}
+
+/// Which bytes stand behind a backslash that is not itself behind one, and whether the first byte behind the block does.
+/// Runs of backslashes are told apart by whether they begin at an even place: adding the start of a run to it carries to
+/// the place behind its end.
+fn escaped_bytes(backslashes: u64, escaped: bool) -> (u64, bool) {
+    const EVEN: u64 = 0x5555_5555_5555_5555;
+    let carried = u64::from(escaped);
+    let backslashes = backslashes & !carried;
+    let behind = backslashes << 1 | carried;
+    let odd_starts = backslashes & !EVEN & !behind;
+    let (sum, carry) = odd_starts.overflowing_add(backslashes);
+    ((EVEN ^ sum << 1) & behind, carry)
 }
 
 fn malformed(what: &str) -> Fault {

@@ -17,7 +17,10 @@ mod tests;
 
 use std::io::BufRead;
 
+#[cfg(any(test, fuzzing))]
+use super::csv::Dialect;
 use super::ingest::{self, Failed};
+use super::json::Layout;
 use super::wire::{Format, LoadRequest};
 
 /// Counts the rows of a body.
@@ -27,8 +30,28 @@ pub(super) fn rows(request: &LoadRequest, body: impl BufRead) -> Result<u64, Fai
             Some(counter) => count_csv(counter, body),
             None => ingest::count(request, body),
         },
-        Format::Json(layout) if layout.root.is_none() => count_json(json::Counter::new(layout), body),
+        Format::Json(layout) if layout.root.is_none() => json_rows(layout, body),
         Format::Json(_) => ingest::count(request, body),
+    }
+}
+
+/// Counts the rows of a CSV body; `None` when its dialect is for the parser itself.
+#[cfg(any(test, fuzzing))]
+pub(super) fn csv_rows(dialect: &Dialect, body: impl BufRead) -> Option<Result<u64, Failed>> {
+    csv::Counter::new(dialect).map(|counter| count_csv(counter, body))
+}
+
+/// Counts the objects of a JSON body without a root.
+pub(super) fn json_rows(layout: &Layout, mut body: impl BufRead) -> Result<u64, Failed> {
+    let mut counter = json::Counter::new(layout);
+    loop {
+        let bytes = body.fill_buf()?;
+        if bytes.is_empty() {
+            return Ok(counter.finish()?);
+        }
+        counter.feed(bytes)?;
+        let length = bytes.len();
+        body.consume(length);
     }
 }
 
@@ -39,18 +62,6 @@ fn count_csv(mut counter: csv::Counter, mut body: impl BufRead) -> Result<u64, F
             return Ok(counter.finish());
         }
         counter.feed(bytes);
-        let length = bytes.len();
-        body.consume(length);
-    }
-}
-
-fn count_json(mut counter: json::Counter, mut body: impl BufRead) -> Result<u64, Failed> {
-    loop {
-        let bytes = body.fill_buf()?;
-        if bytes.is_empty() {
-            return Ok(counter.finish()?);
-        }
-        counter.feed(bytes)?;
         let length = bytes.len();
         body.consume(length);
     }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::super::csv::{Dialect, Rows};
 use super::super::json::{Documents, Layout};
-use super::{csv, json};
+use super::csv;
 
 /// What the CSV parser counts.
 fn parsed(dialect: &Dialect, body: &[u8]) -> u64 {
@@ -19,8 +19,7 @@ fn parsed(dialect: &Dialect, body: &[u8]) -> u64 {
 }
 
 fn counted(dialect: &Dialect, body: &[u8], piece: usize) -> Option<u64> {
-    let counter = csv::Counter::new(dialect)?;
-    Some(super::count_csv(counter, BufReader::with_capacity(piece, body)).expect("memory can be read"))
+    super::csv_rows(dialect, BufReader::with_capacity(piece, body)).map(|count| count.expect("memory can be read"))
 }
 
 fn documents(layout: &Layout, body: &[u8]) -> Option<u64> {
@@ -33,8 +32,7 @@ fn documents(layout: &Layout, body: &[u8]) -> Option<u64> {
 }
 
 fn objects(layout: &Layout, body: &[u8], piece: usize) -> Option<u64> {
-    let body = BufReader::with_capacity(piece, body);
-    super::count_json(json::Counter::new(layout), body).ok()
+    super::json_rows(layout, BufReader::with_capacity(piece, body)).ok()
 }
 
 fn dialects() -> impl Strategy<Value = Dialect> {
@@ -158,7 +156,6 @@ fn a_source_that_fails_fails_the_count() {
             Err(std::io::Error::other("gone"))
         }
     }
-    let counter = csv::Counter::new(&Dialect::default()).expect("the usual");
-    assert!(super::count_csv(counter, BufReader::new(Broken)).is_err());
-    assert!(super::count_json(json::Counter::new(&Layout::default()), BufReader::new(Broken)).is_err());
+    assert!(super::csv_rows(&Dialect::default(), BufReader::new(Broken)).expect("the usual").is_err());
+    assert!(super::json_rows(&Layout::default(), BufReader::new(Broken)).is_err());
 }
