@@ -92,6 +92,9 @@ pub fn headers(bytes: &[u8]) {
 }
 
 /// Eight bytes that choose a dialect, and a body.
+///
+/// # Panics
+/// When rows are counted otherwise than they are parsed.
 pub fn csv(bytes: &[u8]) {
     let Some((choice, body)) = bytes.split_first_chunk::<8>() else { return };
     let pick = |at: usize, from: &[&[u8]]| from[usize::from(choice[at]) % from.len()].to_vec();
@@ -125,6 +128,9 @@ pub fn csv(bytes: &[u8]) {
 }
 
 /// Two bytes that choose a layout and a type, and a body.
+///
+/// # Panics
+/// When objects are counted otherwise than they are cut.
 pub fn json(bytes: &[u8]) {
     let Some((choice, body)) = bytes.split_first_chunk::<2>() else { return };
     let rooted = choice[0] & 2 == 2;
