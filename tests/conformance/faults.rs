@@ -205,6 +205,20 @@ fn sr_4_8_a_backend_that_restarts_has_lost_what_was_in_prepare() {
 }
 
 #[test]
+fn sr_4_8_a_backend_that_stays_away_aborts_what_was_in_prepare() {
+    let rules = json!([{ "at": "write", "operation": "stream_load", "do": { "kind": "crash" } }]);
+    under(&rules, |database| {
+        let label = label();
+        accept(database, &label, &["begin", "load"]);
+        assert!(load(database, &self::label()).attempt().is_err(), "the backend dies");
+        wait_until("the frontend has found out", || database.state(&label) == "ABORTED");
+        let path = format!("/api/{}/get_load_state?label={label}", database.name);
+        let state = database.cluster.request("GET", database.cluster.frontend(), &path).send();
+        assert!(state.field("reason").contains("coordinate BE is down"), "{}", state.text());
+    });
+}
+
+#[test]
 fn sr_4_8_what_was_prepared_survives_its_backend() {
     under(&crashing(), |database| {
         let label = label();

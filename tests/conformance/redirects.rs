@@ -3,6 +3,7 @@
 use crate::support::cluster::{Cluster, Database, label};
 use crate::support::curl::{Request, field, number};
 use crate::support::raw::Connection;
+use crate::support::sandbox::Sandbox;
 
 fn database(cluster: &Cluster) -> Database<'_> {
     let database = cluster.database();
@@ -242,6 +243,24 @@ fn sr_1_1_limits_of_a_frontends_request() {
     assert_eq!(status(head("/api/health", &"x".repeat(20_000))), 200);
     assert_eq!(status(head("/api/health", &"x".repeat(33_000))), 400);
     assert_eq!(status(head(&format!("/api/health?{}", "x".repeat(4_100)), "x")), 400);
+}
+
+#[test]
+fn sr_1_3_the_host_is_the_one_that_the_node_registered() {
+    const NAME: &str = "node.in.the.cluster";
+    let folder = tempfile::tempdir().unwrap();
+    let sandbox = Sandbox::start(folder.path(), &["--advertise-host", NAME]);
+    let cluster = &sandbox.cluster;
+    let database = database(cluster);
+    let answer = database.load_at(cluster.frontend(), "t").body("1\n").send();
+    let location = answer.header("Location").unwrap();
+    assert!(location.starts_with(&format!("http://{NAME}:")), "clients need a map of addresses: {location}");
+    let port = location.trim_start_matches(&format!("http://{NAME}:")).split('/').next().unwrap();
+    let headers = [("strict_mode", "true"), ("max_filter_ratio", "1")];
+    let node = format!("127.0.0.1:{port}");
+    let reply = database.load_at(&node, "t").headers(&headers).body("1\nx\n").json();
+    let url = field(&reply, "ErrorURL");
+    assert!(url.starts_with(&format!("http://{NAME}:{port}/api/_load_error_log?file=")), "the log likewise: {url}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::support::cluster::{Cluster, Database, label};
 use crate::support::curl::{Request, field, names, number};
+use crate::support::raw::Connection;
 
 /// The fields of §3.1 in the backend's order, without those that come only at times.
 const FIELDS: &[&str] = &[
@@ -169,6 +170,9 @@ fn sr_3_3_error_url() {
     let log = answer.text();
     assert!(log.lines().all(|line| line.starts_with("Error: ") && line.contains(". Row: ")), "{log}");
     assert!((40..=80).contains(&log.lines().count()), "about 50 rows: {}", log.lines().count());
+    let mut head = Connection::open(url.trim_start_matches("http://").split('/').next().unwrap());
+    head.send(format!("HEAD /api/_load_error_log?file={path} HTTP/1.1\r\nHost: test\r\n\r\n"));
+    assert!(head.head().starts_with("HTTP/1.1 200"), "its head can be asked for");
     let missing = url.replace(path, "error_log_0_0");
     let answer = Request::new("GET", &missing).send();
     assert_eq!(answer.status(), 200, "a missing file is told by a sentence");

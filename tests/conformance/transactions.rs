@@ -478,6 +478,9 @@ fn sr_4_6_timeout_ends_a_transaction_in_prepare() {
     loaded.accept(&[], "1\ta\n");
     for transaction in [idle, loaded] {
         wait_until("the time is over", || transaction.state() == "ABORTED");
+        let path = format!("/api/{}/get_load_state?label={}", database.name, transaction.label);
+        let state = database.cluster.request("GET", database.cluster.frontend(), &path).json();
+        assert!(state["reason"].as_str().is_none_or(|reason| reason.contains("timeout")), "{state}");
         let reply = transaction.control("commit", &[]);
         assert_ne!(field(&reply, "Status"), "OK", "{reply}");
     }
