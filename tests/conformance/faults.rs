@@ -152,7 +152,10 @@ fn sr_11_8_throttles_and_refusals() {
 #[test]
 fn sr_11_9_content_types_are_switchable() {
     let fault = |value: Value| json!({ "kind": "content_type", "value": value });
-    let rule = |id: &str, value: Value| json!({ "id": id, "at": "answer", "node": "be*", "label": format!("{id}-*"), "do": fault(value) });
+    let rule = |id: &str, value: Value| {
+        let label = format!("{id}-*");
+        json!({ "id": id, "at": "answer", "node": "be*", "label": label, "do": fault(value) })
+    };
     let rules =
         json!([rule("none", Value::Null), rule("html", json!("text/html")), rule("json", json!("application/json"))]);
     under(&rules, |database| {
