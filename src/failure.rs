@@ -79,6 +79,8 @@ codes! {
     CountsDisagree "L2011" "the target counted other rows than were sent",
     TypeUnsupported "L2012" "a column's type cannot be loaded",
     QueryFailed "L2013" "the query failed",
+    QuestionRefused "L2014" "a node refuses a question about the cluster",
+    NodeDown "L2015" "a node of the cluster is not well",
     RejectsUnwritable "L3001" "the rejects cannot be written",
     JournalUnusable "L3002" "the journal cannot be used",
     Interrupted "L3003" "the job was interrupted",

@@ -185,6 +185,46 @@ pub enum Error {
         /// The server's words.
         message: String,
     },
+    /// A question about the cluster that a node refuses.
+    #[error("{address} refuses {question}: {message}")]
+    QuestionRefused {
+        /// Who refused.
+        address: String,
+        /// What it was asked for.
+        question: String,
+        /// Its words.
+        message: String,
+    },
+    /// A question about the cluster that the user may not ask.
+    #[error("{address} denies {question}, which takes the privilege {privilege}: {message}")]
+    PrivilegeMissing {
+        /// Who refused.
+        address: String,
+        /// What it was asked for.
+        question: String,
+        /// What the user lacks.
+        privilege: &'static str,
+        /// Its words.
+        message: String,
+    },
+    /// A node that must not be sent credentials.
+    #[error("{node} is not asked: {reason}")]
+    NodeForeign {
+        /// The node as named.
+        node: String,
+        /// Why not.
+        reason: String,
+        /// The flag that would change it.
+        remedy: String,
+    },
+    /// A path that is not asked for.
+    #[error("`{path}` is not asked for: {reason}")]
+    PathInvalid {
+        /// The path as given.
+        path: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
 }
 
 impl Error {
@@ -215,7 +255,11 @@ impl Error {
             | Self::Refused { .. }
             | Self::HeadersTooLong { .. }
             | Self::ColumnUnsupported { .. }
-            | Self::QueryFailed { .. } => Disposition::Abort,
+            | Self::QueryFailed { .. }
+            | Self::QuestionRefused { .. }
+            | Self::PrivilegeMissing { .. }
+            | Self::NodeForeign { .. }
+            | Self::PathInvalid { .. } => Disposition::Abort,
         }
     }
 }
@@ -228,10 +272,10 @@ impl Failure for Error {
                 Code::SettingUnknown
             }
             Self::Certificates { .. } | Self::Unreachable { .. } => Code::TargetUnreachable,
-            Self::AccessDenied { .. } => Code::AccessDenied,
+            Self::AccessDenied { .. } | Self::PrivilegeMissing { .. } => Code::AccessDenied,
             Self::NoSuchTable { .. } => Code::NoSuchTable,
             Self::RowsRefused { .. } => Code::RowsRefused,
-            Self::RedirectRefused { .. } => Code::RedirectRefused,
+            Self::RedirectRefused { .. } | Self::NodeForeign { .. } => Code::RedirectRefused,
             Self::AnswerUnreadable { .. } => Code::AnswerUnreadable,
             Self::Busy { .. } => Code::TargetBusy,
             Self::Unconfirmed { .. } | Self::LabelBusy { .. } => Code::InDoubt,
@@ -239,6 +283,8 @@ impl Failure for Error {
             Self::CountsDisagree { .. } => Code::CountsDisagree,
             Self::ColumnUnsupported { .. } => Code::TypeUnsupported,
             Self::QueryFailed { .. } => Code::QueryFailed,
+            Self::QuestionRefused { .. } => Code::QuestionRefused,
+            Self::PathInvalid { .. } => Code::Usage,
         }
     }
 
@@ -268,7 +314,7 @@ impl Failure for Error {
                 format!("the server's list of refused rows is at {log} for about two days")
             }
             Self::RowsRefused { log: None, .. } => "compare the values with the table's column types".to_owned(),
-            Self::RedirectRefused { remedy, .. } => remedy.clone(),
+            Self::RedirectRefused { remedy, .. } | Self::NodeForeign { remedy, .. } => remedy.clone(),
             Self::AnswerUnreadable { sent: false, .. } => {
                 "is this the HTTP port of a frontend (8030 by default), and no proxy in between?".to_owned()
             }
@@ -293,6 +339,18 @@ impl Failure for Error {
             }
             Self::Refused { .. } => {
                 "correct what the message names, most often in --columns, --where or --set, and run the import again"
+                    .to_owned()
+            }
+            Self::QuestionRefused { .. } => {
+                "check the spelling, and that this kind and version of node answers it; \
+                 `shipload cluster nodes` shows both"
+                    .to_owned()
+            }
+            Self::PrivilegeMissing { privilege, .. } => {
+                format!("check user and password; what the user lacks, an administrator gives: GRANT {privilege} TO USER …")
+            }
+            Self::PathInvalid { .. } => {
+                "give path and query as the node knows them, percent-encoded, such as `/api/show_proc?path=/backends`"
                     .to_owned()
             }
             Self::ColumnUnsupported { .. } => {

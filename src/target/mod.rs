@@ -17,6 +17,7 @@
 //! Retries are not here: an attempt is one attempt. Which failures may be tried again, and how, is in
 //! [`Error::disposition`].
 
+pub mod cluster;
 mod connect;
 pub mod ddl;
 mod endpoint;

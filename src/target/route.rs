@@ -108,6 +108,43 @@ impl Route {
         Err(Error::Unreachable { attempts })
     }
 
+    /// Sends a request to this one node, and follows where it leads. Whether the node may see what is in the request is
+    /// the caller's to know.
+    pub(super) async fn send_to(&self, node: &Address, call: &Call<'_>, patience: Patience) -> Result<Reached, Error> {
+        match self.send_by(node, call, patience, patience).await {
+            Ok(reached) => Ok(reached),
+            Err(Stop::Silent(reason)) => Err(Error::Unreachable { attempts: vec![(node.to_string(), reason)] }),
+            Err(Stop::Final(error)) => Err(error),
+        }
+    }
+
+    /// The address of a node that a person names, if it may be sent credentials: by the same rules as a redirect there.
+    pub(super) async fn vouched(&self, named: &Address) -> Result<Address, Error> {
+        let same = |frontend: &&Address| frontend.host == named.host && frontend.port == named.port;
+        if let Some(frontend) = self.frontends.all().iter().find(same) {
+            return Ok(frontend.clone());
+        }
+        let foreign_node = |refusal: Refusal| Error::NodeForeign {
+            node: named.to_string(),
+            reason: refusal.reason,
+            remedy: refusal.remedy,
+        };
+        let from = &self.frontends.all()[0];
+        let next = self.policy.judge(from, &format!("http://{named}/")).map_err(foreign_node)?;
+        if next.trusted {
+            return Ok(next.address);
+        }
+        let mut why = String::new();
+        for index in self.frontends.order(SystemClock.instant()) {
+            match self.is_node(&self.frontends.all()[index], &next.named).await {
+                Ok(true) => return Ok(next.address),
+                Ok(false) => return Err(foreign_node(foreign(&next.named, ""))),
+                Err(reason) => why = reason,
+            }
+        }
+        Err(foreign_node(foreign(&next.named, &format!(" (the list is not to be had: {why})"))))
+    }
+
     async fn send_by(
         &self,
         frontend: &Address,

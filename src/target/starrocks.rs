@@ -27,7 +27,7 @@ use super::{Error, LabelState, LoadSettings, Loaded, Target};
 use crate::model::{Chunk, Column, Label, Secret, Table};
 
 /// The longest answer to a load or a question that is read.
-const ANSWER_BYTES_MAX: usize = 16 << 20;
+pub(super) const ANSWER_BYTES_MAX: usize = 16 << 20;
 
 /// The longest result of a query that is read.
 const RESULT_BYTES_MAX: usize = 256 << 20;
@@ -93,8 +93,8 @@ impl Options {
 
 /// A table in a StarRocks cluster. Cheap to share; every method takes `&self`, and calls run side by side.
 pub struct StarRocks {
-    options: Options,
-    route: Route,
+    pub(super) options: Options,
+    pub(super) route: Route,
 }
 
 impl StarRocks {
@@ -118,6 +118,16 @@ impl StarRocks {
     /// # Errors
     /// When the server refuses it, or its result does not come to its end.
     pub async fn sql(&self, query: &str, database: Option<&str>) -> Result<QueryResult, Error> {
+        self.sql_within(query, database, RESULT_BYTES_MAX).await
+    }
+
+    /// The same, for a result that is no longer than this.
+    pub(super) async fn sql_within(
+        &self,
+        query: &str,
+        database: Option<&str>,
+        answer_bytes_max: usize,
+    ) -> Result<QueryResult, Error> {
         let database = database.map(|name| format!("/databases/{}", encode_segment(name))).unwrap_or_default();
         let body = Bytes::from(serde_json::json!({ "query": query }).to_string());
         let mut headers = self.route.headers();
@@ -127,7 +137,7 @@ impl StarRocks {
             path: format!("/api/v1/catalogs/default_catalog{database}/sql"),
             headers,
             body: Outgoing::Now(&body),
-            answer_bytes_max: RESULT_BYTES_MAX,
+            answer_bytes_max,
         };
         let within = self.options.query_timeout;
         let patience = Patience { first: within, whole: within };
@@ -155,7 +165,7 @@ impl StarRocks {
         cell.map(str::to_owned).ok_or_else(|| unreadable(&reached))
     }
 
-    async fn ask(&self, path: &str) -> Result<Reached, Error> {
+    pub(super) async fn ask(&self, path: &str) -> Result<Reached, Error> {
         let call = Call {
             method: Method::GET,
             path: path.to_owned(),
@@ -341,7 +351,7 @@ fn check_place(reached: &Reached, database: &str, table: &str) -> Result<(), Err
     Ok(())
 }
 
-fn unreadable(reached: &Reached) -> Error {
+pub(super) fn unreadable(reached: &Reached) -> Error {
     Error::AnswerUnreadable {
         address: reached.address.to_string(),
         excerpt: reply::excerpt(reached.answer.status, &reached.answer.body),
@@ -351,7 +361,7 @@ fn unreadable(reached: &Reached) -> Error {
 
 /// What an answer means whose body says nothing of the protocol's. Once a body has begun to leave, whatever else it says,
 /// the outcome is open.
-fn no_reply(reached: &Reached) -> Error {
+pub(super) fn no_reply(reached: &Reached) -> Error {
     let address = reached.address.to_string();
     let excerpt = reply::excerpt(reached.answer.status, &reached.answer.body);
     if reached.answer.sent {

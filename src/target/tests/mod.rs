@@ -1,5 +1,6 @@
 //! The client against scripted nodes: each test says byte for byte what a node does.
 
+mod cluster;
 mod create;
 mod load;
 mod query;

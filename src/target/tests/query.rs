@@ -4,7 +4,7 @@ use super::*;
 use crate::failure::{Code, Failure};
 
 /// A frontend that answers each path of a table in its own way; the first prefix that fits counts.
-async fn frontend(answers: &'static [(&'static str, &'static str, &'static str)]) -> Node {
+pub(super) async fn frontend(answers: &'static [(&'static str, &'static str, &'static str)]) -> Node {
     Node::start(move |mut peer| async move {
         let head = peer.head().await;
         let line = head.lines().next().unwrap_or_default();
