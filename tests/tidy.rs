@@ -205,7 +205,7 @@ fn variables(text: &str) -> BTreeSet<String> {
 }
 
 fn help(verb: &str) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_shipload")).args([verb, "--help"]).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_shipload")).args(verb.split(' ')).arg("--help").output().unwrap();
     assert!(output.status.success(), "{verb}");
     String::from_utf8(output.stdout).unwrap()
 }
@@ -215,7 +215,7 @@ fn every_flag_on_paper_is_one_of_the_program() {
     // Flags of cargo, curl and git stand in examples, too.
     const OTHERS: &[&str] =
         &["--release", "--path", "--all", "--check", "--locked", "--all-targets", "--no-deps", "--location-trusted"];
-    let verbs = ["import", "sql", "schema", "explain", "sandbox"];
+    let verbs = ["import", "sql", "schema", "explain", "sandbox", "cluster loads", "cluster metrics"];
     let mut known: BTreeSet<String> = verbs.iter().flat_map(|verb| flags(&help(verb))).collect();
     known.extend(OTHERS.iter().map(ToString::to_string));
     let mut wrong = Vec::new();

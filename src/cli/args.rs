@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, ConnectOptions, CsvOptions, Format, PasswordFrom, ReadingOptions};
 use crate::loader::RejectLimit;
-use crate::model::{ByteCount, JobId, Secret};
+use crate::model::{ByteCount, JobId, Label, Secret};
 use crate::telemetry::setup;
 
 /// Loads files into StarRocks: every row once, whatever fails.
@@ -29,6 +29,8 @@ pub(super) enum Command {
     Import(Box<ImportArgs>),
     /// Run a query over the HTTP SQL API.
     Sql(SqlArgs),
+    /// Look at the far side: nodes, loads, labels, transactions, metrics. Only reads.
+    Cluster(ClusterArgs),
     /// Show the schema of a file as a StarRocks CREATE TABLE statement.
     Schema(SchemaArgs),
     /// Say what an error code means and what to do about it.
@@ -268,6 +270,91 @@ pub(super) struct SqlArgs {
     /// How rows are shown.
     #[arg(help_heading = None, long, value_enum, default_value_t = TableOutput::Text)]
     pub(super) output: TableOutput,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ClusterArgs {
+    #[command(subcommand)]
+    pub(super) verb: ClusterVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ClusterVerb {
+    /// Ask every node how it is; the exit code is 1 when one is not well.
+    Health {
+        #[command(flatten)]
+        common: ClusterCommon,
+    },
+    /// List frontends, backends and compute nodes.
+    Nodes {
+        #[command(flatten)]
+        common: ClusterCommon,
+    },
+    /// List the newest stream loads of the database in TARGET, or of its table.
+    Loads {
+        #[command(flatten)]
+        common: ClusterCommon,
+        /// Only the load under this label.
+        #[arg(help_heading = None, long, value_name = "LABEL")]
+        label: Option<Label>,
+        /// Only loads in this state, as the server names it: finished, cancelled, loading.
+        #[arg(help_heading = None, long, value_name = "STATE")]
+        state: Option<String>,
+        /// At most so many.
+        #[arg(help_heading = None, long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        limit: u32,
+    },
+    /// Say what a label of the database in TARGET came to, and what to do next; the exit code is 1 when it is unknown.
+    Label {
+        /// The label.
+        #[arg(value_name = "LABEL")]
+        label: Label,
+        #[command(flatten)]
+        common: ClusterCommon,
+    },
+    /// List the running transactions of the database in TARGET and the newest finished ones.
+    Transactions {
+        #[command(flatten)]
+        common: ClusterCommon,
+        /// At most so many finished ones.
+        #[arg(help_heading = None, long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(..=10_000))]
+        limit: u32,
+    },
+    /// Show the metrics of loading: of a frontend, of a node, or of all.
+    Metrics {
+        #[command(flatten)]
+        common: ClusterCommon,
+        /// Metrics with this in their name, instead of those of loading; the empty text is in all.
+        #[arg(help_heading = None, long = "match", value_name = "TEXT")]
+        part: Option<String>,
+        /// Ask this node: `be1:8040`.
+        #[arg(help_heading = None, long, value_name = "HOST:PORT", conflicts_with = "all")]
+        node: Option<String>,
+        /// Ask every node that the cluster lists.
+        #[arg(help_heading = None, long)]
+        all: bool,
+    },
+    /// Ask a frontend for a path by GET and print its answer as it is. Paths that change something are refused.
+    Get {
+        /// The path with its query, percent-encoded, such as `/api/show_proc?path=/backends`.
+        #[arg(value_name = "PATH")]
+        path: String,
+        #[command(flatten)]
+        target: TargetArgs,
+        /// Ask this node instead: `be1:8040`. It is sent the password, so that it has to be one that the cluster lists.
+        #[arg(help_heading = None, long, value_name = "HOST:PORT")]
+        node: Option<String>,
+    },
+}
+
+/// What most questions about a cluster have in common.
+#[derive(Debug, clap::Args)]
+pub(super) struct ClusterCommon {
+    #[command(flatten)]
+    pub(super) target: TargetArgs,
+    /// How the answer is shown; in JSON there is one object per row.
+    #[arg(help_heading = None, long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
 }
 
 #[derive(Debug, clap::Args)]

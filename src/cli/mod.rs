@@ -32,6 +32,7 @@ pub fn run() -> ExitCode {
     match args.command {
         Command::Import(args) => command::import::run(*args),
         Command::Sql(args) => command::sql::run(args),
+        Command::Cluster(args) => command::cluster::run(args),
         Command::Schema(args) => command::schema::run(args),
         Command::Explain(args) => command::explain::run(&args),
         #[cfg(feature = "sandbox")]

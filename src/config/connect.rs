@@ -12,6 +12,7 @@ use crate::loader::Loader;
 use crate::model::Secret;
 #[cfg(feature = "sandbox")]
 use crate::sandbox::{self, Sandbox};
+use crate::target::cluster::Cluster;
 use crate::target::{self, HostMap, QueryResult, StarRocks, TargetUrl};
 #[cfg(feature = "sandbox")]
 use crate::target::{Address, Scheme};
@@ -249,6 +250,18 @@ impl Connected {
     /// When the target refuses it or cannot be reached.
     pub async fn sql(&self, query: &str) -> Result<QueryResult, target::Error> {
         self.target.sql(query, self.place.0.as_deref()).await
+    }
+
+    /// The operator's view of it.
+    #[must_use]
+    pub fn cluster(&self) -> Cluster<'_> {
+        self.target.cluster()
+    }
+
+    /// What it is called: the address as it was given, without credentials.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// Stops what was started for it.

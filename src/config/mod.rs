@@ -18,7 +18,8 @@ use crate::failure::{Code, Failure};
 pub use crate::reader::CsvOptions;
 pub use crate::reader::format::Format;
 pub use crate::reader::probe::Options as ReadingOptions;
-pub use crate::target::QueryResult;
+pub use crate::target::cluster::{self, Cluster};
+pub use crate::target::{LabelState, QueryResult};
 
 /// Where the journal is unless the user says otherwise: `$XDG_STATE_HOME/shipload`, else `~/.local/state/shipload`.
 #[must_use]

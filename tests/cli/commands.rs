@@ -108,7 +108,7 @@ fn two_sandboxes_on_one_folder_are_refused_and_a_command_joins_the_running_one()
 fn help_and_version_are_there_for_every_verb() {
     let world = World::new();
     assert!(world.run(&["--version"]).stdout.starts_with("shipload "));
-    for verb in ["import", "sql", "schema", "explain", "sandbox"] {
+    for verb in ["import", "sql", "cluster", "schema", "explain", "sandbox"] {
         let help = world.run(&[verb, "--help"]);
         assert_eq!(help.code, 0);
         assert!(help.stdout.contains("Usage: shipload"), "{}", help.stdout);

@@ -4,6 +4,7 @@
 #![expect(clippy::float_cmp, reason = "counts and sums of the inputs are exact as floats")]
 #![expect(clippy::format_collect, reason = "inputs are made once per test")]
 
+mod cluster;
 mod commands;
 mod failures;
 mod formats;

@@ -1,5 +1,6 @@
 //! One verb, one file.
 
+pub(super) mod cluster;
 pub(super) mod explain;
 pub(super) mod import;
 #[cfg(feature = "sandbox")]
