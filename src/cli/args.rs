@@ -301,7 +301,7 @@ pub(super) enum ClusterVerb {
         #[arg(help_heading = None, long, value_name = "STATE")]
         state: Option<String>,
         /// At most so many.
-        #[arg(help_heading = None, long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        #[arg(help_heading = None, long, value_name = "N", default_value_t = 20, value_parser = rows_shown(1))]
         limit: u32,
     },
     /// Say what a label of the database in TARGET came to, and what to do next; the exit code is 1 when it is unknown.
@@ -317,7 +317,7 @@ pub(super) enum ClusterVerb {
         #[command(flatten)]
         common: ClusterCommon,
         /// At most so many finished ones.
-        #[arg(help_heading = None, long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(..=10_000))]
+        #[arg(help_heading = None, long, value_name = "N", default_value_t = 20, value_parser = rows_shown(0))]
         limit: u32,
     },
     /// Show the metrics of loading: of a frontend, of a node, or of all.
@@ -334,7 +334,7 @@ pub(super) enum ClusterVerb {
         #[arg(help_heading = None, long)]
         all: bool,
     },
-    /// Ask a frontend for a path by GET and print its answer as it is. Paths that change something are refused.
+    /// Ask a frontend for a path by GET and print its answer as it is. Paths known to change something are refused.
     Get {
         /// The path with its query, percent-encoded, such as `/api/show_proc?path=/backends`.
         #[arg(value_name = "PATH")]
@@ -432,6 +432,12 @@ fn parallel(text: &str) -> Result<Parallel, String> {
         Ok(number @ 1..=crate::loader::PARALLEL_LIMIT) => Ok(Parallel(Some(number))),
         _ => Err(format!("a number from 1 to {}, or auto", crate::loader::PARALLEL_LIMIT)),
     }
+}
+
+/// How many rows are shown at most; beyond this a person wants a query, not a list.
+fn rows_shown(least: i64) -> clap::builder::RangedI64ValueParser<u32> {
+    const ROWS_MAX: i64 = 10_000;
+    clap::value_parser!(u32).range(least..=ROWS_MAX)
 }
 
 fn quote(text: &str) -> Result<Quote, String> {

@@ -74,7 +74,7 @@ impl Cluster<'_> {
             };
             let named = Address { scheme: Scheme::Http, host: host.to_ascii_lowercase(), port };
             let address = self.target.route.policy.mapped(&named);
-            // Only a frontend can be one of those given. The list has it by address, where the target may have its name.
+            // Only a frontend can be one of those given, and the list may have it by another name.
             if node.kind == NodeKind::Frontend {
                 let at = sockets(&address).await;
                 let same = |(member, sockets): (&Member, &Vec<SocketAddr>)| {
@@ -135,8 +135,8 @@ impl Cluster<'_> {
         }
     }
 
-    /// A frontend's own word for its version. A server before 2023 has it in SQL only, and is asked there if it is one of
-    /// those given.
+    /// A frontend's own word for its version. A server before 2023 has it in SQL only, and is asked there where the
+    /// question cannot go to another one.
     async fn version_of(&self, member: &Member) -> Option<String> {
         let answer = self.ask_node(&member.address, "/api/v2/feature", member.credentials).await.ok()?;
         let told: Option<Value> = serde_json::from_slice(&answer.body).ok();
@@ -144,7 +144,6 @@ impl Cluster<'_> {
         if let Some(version) = version.filter(|version| !version.is_empty()) {
             return Some(version.to_owned());
         }
-        // One frontend is asked as well as another only where there is no other.
         if member.listed.is_some() || self.target.route.frontends.all().len() > 1 {
             return None;
         }

@@ -6,9 +6,9 @@
 //!  metrics ─▶ /metrics                         get ─▶ any path that only reads
 //! ```
 //!
-//! Nothing here changes anything. Each question has a first way to the answer and, where the server is older or the user
-//! is no administrator, a second one; what neither tells is left out and said. Servers differ in what they tell: keys are
-//! compared without case, and a key that is missing is a gap and no failure. No answer is read beyond 16 MiB.
+//! Nothing here changes anything. Each question has a first way to the answer and, where the server is older or the
+//! user is no administrator, a second one; what neither tells is left out and said. Servers differ in what they tell:
+//! keys are compared without case, and a key that is missing is a gap and no failure. No answer is read beyond 16 MiB.
 //!
 //! Credentials go where a load's would: to the frontends given and, for [`Cluster::get`], to a node that the cluster
 //! lists or the user vouches for. Health and metrics of other nodes are asked for without, because they take none.
@@ -42,8 +42,8 @@ pub use metric::{AllMetrics, Sample};
 pub use node::{ClusterNode, Listing, NodeKind};
 pub use transactions::Transaction;
 
-/// How long a node may take to say how it is. A node that is well answers within milliseconds; one that takes longer than
-/// this is not, and a person is waiting.
+/// How long a node may take to say how it is. A node that is well answers within milliseconds; one that takes longer
+/// than this is not, and a person is waiting.
 const CHECK_WITHIN: Duration = Duration::from_secs(10);
 
 /// How many nodes are asked at one time: enough for a large cluster to answer in a moment, few enough for one machine.
@@ -52,9 +52,9 @@ const NODES_AT_ONCE: usize = 32;
 /// What may be asked for about the whole cluster.
 const OPERATE: &str = "OPERATE ON SYSTEM";
 
-/// Paths that change something although they are asked for by GET, or that belong to no reader. Where one of these is a
-/// segment of a path, it is refused.
-const CHANGING: [&str; 10] = [
+/// Paths that are known to change something although they are asked for by GET, or that belong to no reader. Where one
+/// of these is a segment of a path, it is refused.
+const CHANGING: [&str; 11] = [
     "_set_config",
     "update_config",
     "_cancel",
@@ -64,6 +64,7 @@ const CHANGING: [&str; 10] = [
     "reload_tablet",
     "restore_tablet",
     "snapshot",
+    "trigger",
     "_stream_load",
 ];
 
@@ -111,7 +112,7 @@ impl<'a> Cluster<'a> {
     /// Asks the first frontend that answers, or the node named as `host:port`, for a path, and returns what it says.
     ///
     /// # Errors
-    /// When the path changes something or is none, when the node must not be sent credentials, and when nothing answers.
+    /// When the path changes something or is none, when the node must not be sent credentials, when nothing answers.
     pub async fn get(&self, path: &str, node: Option<&str>) -> Result<Got, Error> {
         let path = readable(path)?;
         let call = question(&path, self.target.route.headers());

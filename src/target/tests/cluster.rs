@@ -171,9 +171,17 @@ async fn a_frontend_that_is_down_does_not_keep_the_others_from_being_asked() {
 }
 
 #[tokio::test]
+async fn an_older_frontend_tells_its_version_in_sql() {
+    const VERSION: &str = "{\"meta\":[{\"name\":\"v\"}]}\n{\"data\":[\"3.2.9\"]}\n{\"statistics\":{}}\n";
+    let node = sql_server(&[("current_version()", VERSION)]).await;
+    let (health, _) = target(&[node.port]).cluster().health().await;
+    assert_eq!(health[0].version.as_deref(), Some("3.2.9"));
+}
+
+#[tokio::test]
 async fn loads_come_from_the_table_without_the_columns_it_lacks() {
-    const TABLE: &str = "{\"meta\":[{\"name\":\"ID\"},{\"name\":\"LABEL\"},{\"name\":\"STATE\"},{\"name\":\"CREATE_TIME\"},\
-        {\"name\":\"SINK_ROWS\"}]}\n{\"data\":[1,\"a\",\"FINISHED\",\"2026-01-01 00:00:00\",5]}\n\
+    const TABLE: &str = "{\"meta\":[{\"name\":\"ID\"},{\"name\":\"LABEL\"},{\"name\":\"STATE\"},\
+        {\"name\":\"CREATE_TIME\"},{\"name\":\"SINK_ROWS\"}]}\n{\"data\":[1,\"a\",\"FINISHED\",\"2026-01-01 00:00:00\",5]}\n\
         {\"data\":[2,\"b\",\"CANCELLED\",\"2026-01-02 00:00:00\",null]}\n{\"statistics\":{}}\n";
     const LACKING: &str = r#"{"status":"FAILED","msg":"Column 'TYPE' cannot be resolved"}"#;
     let node = sql_server(&[("TYPE", LACKING), ("FROM information_schema.loads", TABLE)]).await;
@@ -191,8 +199,8 @@ async fn loads_come_from_the_table_without_the_columns_it_lacks() {
 async fn a_server_without_that_table_shows_its_loads() {
     const SHOWN: &str = r#"{"meta":[{"name":"Label"},{"name":"Id"},{"name":"TableName"},{"name":"State"},
         {"name":"NumRowsNormal"},{"name":"CreateTimeMs"}],"data":[
-        {"Label":"a","Id":"7","TableName":"t","State":"FINISHED","NumRowsNormal":"5","CreateTimeMs":"2026-01-01 00:00:00"},
-        {"Label":"b","Id":"8","TableName":"other","State":"LOADING"}],"statistics":{}}"#;
+        {"Label":"a","Id":"7","TableName":"t","State":"FINISHED","NumRowsNormal":"5",
+         "CreateTimeMs":"2026-01-01 00:00:00"},{"Label":"b","Id":"8","TableName":"other","State":"LOADING"}],"statistics":{}}"#;
     const EMPTY: &str = "{\"meta\":[{\"name\":\"ID\"}]}\n{\"statistics\":{}}\n";
     for answers in [
         &[("SHOW ALL STREAM LOAD FROM `db`", SHOWN)] as &'static [_],
@@ -242,7 +250,8 @@ async fn transactions_are_found_by_the_number_of_their_database() {
         (
             "GET /api/show_proc?path=/transactions/11/running&forward=true ",
             "200 OK",
-            r#"[{"TransactionId":"7","Label":"a","TransactionStatus":"PREPARE","CommitTime":"\\N","TimeoutMs":"600000"}]"#,
+            r#"[{"TransactionId":"7","Label":"a","TransactionStatus":"PREPARE","CommitTime":"\\N",
+                "TimeoutMs":"600000"}]"#,
         ),
         (
             "GET /api/show_proc?path=/transactions/11/finished&forward=true ",

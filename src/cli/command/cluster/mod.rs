@@ -79,7 +79,7 @@ async fn answer(connected: &Connected, verb: ClusterVerb) -> Result<Exit, config
     })
 }
 
-const NO_METRIC: &str = "no metric has that in its name";
+const NO_METRIC: &str = "no metric is named like that; `--match ''` shows all";
 
 /// Shows rows; a person is told when there are none.
 fn show(rows: &QueryResult, common: &ClusterCommon, none: &str) -> Exit {
@@ -140,12 +140,14 @@ fn finish(down: usize, all: usize) -> Exit {
 
 async fn all_metrics(cluster: Cluster<'_>, common: &ClusterCommon, part: Option<String>) -> Exit {
     let asked = cluster.all_metrics(part.as_deref()).await;
-    let exit = show(&table::metrics(&asked.samples, common.output), common, NO_METRIC);
+    if !asked.samples.is_empty() || asked.failed.is_empty() {
+        show(&table::metrics(&asked.samples, common.output), common, NO_METRIC);
+    }
     notes(&asked.missing);
     for (node, error) in &asked.failed {
         render::line(&format!("down: {node}: {}", chain(error)));
     }
-    if asked.failed.is_empty() { exit } else { finish(asked.failed.len(), asked.nodes) }
+    finish(asked.failed.len(), asked.nodes)
 }
 
 async fn tell_label(cluster: Cluster<'_>, label: &Label, output: Output) -> Result<Exit, config::Error> {
@@ -197,11 +199,11 @@ fn explained(state: LabelState) -> (&'static str, &'static str, &'static str) {
         ),
         LabelState::Unknown => (
             "UNKNOWN",
-            "the server does not know the label: it was never begun, has not begun yet, or is forgotten. A finished label is \
-             forgotten after three days (label_keep_max_second), and earlier once the database has seen more than 1000 \
-             transactions (label_keep_max_num), so that the rows may be in the table all the same",
-            "look for it with `cluster loads --label` and in the journal of whoever sent it; if it is sent again, then under \
-             the same label",
+            "the server does not know the label: it was never begun, has not begun yet, or is forgotten. A finished \
+             label is forgotten after three days (label_keep_max_second), and earlier once the database has seen more \
+             than 1000 transactions (label_keep_max_num), so that the rows may be in the table all the same",
+            "look for it with `cluster loads --label` and in the journal of whoever sent it; if it is sent again, then \
+             under the same label",
         ),
     }
 }
