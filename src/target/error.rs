@@ -360,6 +360,9 @@ impl Failure for Error {
     }
 }
 
+/// How the reason begins where an answer came, and was longer than is read.
+pub(super) const ANSWER_TOO_LONG: &str = "the answer is longer than";
+
 /// What stands behind the address of a MySQL port.
 pub(super) const MYSQL: &str = " (MySQL)";
 
@@ -369,6 +372,8 @@ fn unreachable_hint(attempts: &[(String, String)]) -> String {
         format!(
             "the frontend names a node that is down, or is reached elsewhere from here: --map-host {node}=HOST:PORT"
         )
+    } else if attempts.iter().any(|(_, reason)| reason.starts_with(ANSWER_TOO_LONG)) {
+        "ask for less, or check that this is the HTTP port of a node and not of something else".to_owned()
     } else if attempts.iter().any(|(address, _)| address.ends_with(MYSQL)) {
         "tables are created over the frontend's MySQL port: name it with --mysql-port, or create the table by hand"
             .to_owned()

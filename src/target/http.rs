@@ -25,6 +25,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use super::connect::Connector;
+use super::error::ANSWER_TOO_LONG;
 use super::url::Address;
 use crate::model::ByteCount;
 
@@ -212,7 +213,7 @@ async fn collect(mut incoming: Incoming, bytes_max: usize) -> Result<Bytes, Stri
         let frame = frame.map_err(|error| format!("the answer breaks off: {}", innermost(&error)))?;
         if let Ok(data) = frame.into_data() {
             if whole.len() + data.len() > bytes_max {
-                return Err(format!("the answer is longer than {}", ByteCount(bytes_max as u64)));
+                return Err(format!("{ANSWER_TOO_LONG} {}", ByteCount(bytes_max as u64)));
             }
             whole.extend_from_slice(&data);
         }

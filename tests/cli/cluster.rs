@@ -201,5 +201,5 @@ fn a_body_without_end_is_refused() {
     });
     let world = World::new();
     let ran = world.run(&["cluster", "get", "/x", "--to", &format!("starrocks://root@{fe}")]);
-    ran.fails_with(1, "L2001", &["longer than 16"]);
+    ran.fails_with(1, "L2001", &["longer than 16", "ask for less"]);
 }
