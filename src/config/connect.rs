@@ -258,12 +258,6 @@ impl Connected {
         self.target.cluster()
     }
 
-    /// What it is called: the address as it was given, without credentials.
-    #[must_use]
-    pub fn address(&self) -> &str {
-        &self.address
-    }
-
     /// Stops what was started for it.
     pub async fn close(self) {
         #[cfg(feature = "sandbox")]
