@@ -23,6 +23,7 @@ pub(super) trait Overview: Debug + Send + Sync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     Leader,
+    #[allow(dead_code, reason = "a sandbox of one frontend has none")]
     Follower,
     Backend,
 }
@@ -84,6 +85,7 @@ pub(super) enum LoadKind {
     /// The transaction interface, for one table or several.
     Transaction,
     /// Many small requests that the server put together.
+    #[allow(dead_code, reason = "nothing is put together where merge commit is refused")]
     Merged,
 }
 

@@ -332,7 +332,7 @@ fn statistic(store: &Store) -> Result<Table, Error> {
         "CloningTabletNum",
         "ErrorStateTabletNum",
     ];
-    let tables = store.table_list()?;
+    let all = store.table_list()?;
     let row = |id: String, name: String, count: usize, tablets: u64| {
         let (count, tablets, none) = (count.to_string(), tablets.to_string(), "0".to_owned());
         let cells = [id, name, count.clone(), count.clone(), count, tablets.clone(), tablets];
@@ -343,12 +343,12 @@ fn statistic(store: &Store) -> Result<Table, Error> {
     let mut rows: Vec<_> = databases
         .into_iter()
         .map(|(id, name)| {
-            let mine: Vec<_> = tables.iter().filter(|table| table.database == name).collect();
+            let mine: Vec<_> = all.iter().filter(|table| table.database == name).collect();
             let tablets = mine.iter().map(|table| tablet::buckets(&table.ddl)).sum();
             row(id.to_string(), name, mine.len(), tablets)
         })
         .collect();
-    rows.push(row(total.0, total.1, tables.len(), tables.iter().map(|table| tablet::buckets(&table.ddl)).sum()));
+    rows.push(row(total.0, total.1, all.len(), all.iter().map(|table| tablet::buckets(&table.ddl)).sum()));
     Ok(Table::new(&columns, rows))
 }
 

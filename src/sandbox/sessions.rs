@@ -247,13 +247,12 @@ impl Line {
     }
 
     fn stop(&self, number: u64, why: Stop) {
-        {
-            let mut state = self.state();
-            if state.number != number || state.view.statement.is_none() {
-                return;
-            }
-            state.stop.get_or_insert(why);
+        // Held to the end, so that no other statement begins between the look at the number and the interrupt.
+        let mut state = self.state();
+        if state.number != number || state.view.statement.is_none() {
+            return;
         }
+        state.stop.get_or_insert(why);
         if let Some(handle) = &*lock(&self.interrupt) {
             handle.interrupt();
         }

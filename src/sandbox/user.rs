@@ -84,6 +84,7 @@ impl Kind {
 pub(super) enum Privilege {
     Select,
     Insert,
+    #[allow(dead_code, reason = "UPDATE asks for it where there is an UPDATE")]
     Update,
     Delete,
     /// Of a table, or of a database where no table is named.

@@ -207,3 +207,37 @@ fn a_second_interrupt_ends_the_sandbox_at_once() {
     interrupt();
     assert_eq!(child.wait().unwrap().code(), Some(130));
 }
+
+#[test]
+fn a_table_is_altered_between_loads() {
+    let world = World::new();
+    let sandbox = world.sandbox(&[]);
+    mysql(&sandbox, async |connection| {
+        for sql in ["CREATE DATABASE demo", "CREATE TABLE demo.airports (iata VARCHAR(10), n INT) DUPLICATE KEY(iata)"]
+        {
+            connection.query_drop(sql).await.unwrap();
+        }
+    });
+    let before = world.file("before.csv", "AAA,1\n");
+    let after = world.file("after.csv", "BBB,5000000000,north\n");
+    let loaded = |file: &str, label: &str| {
+        let label = format!("label: {label}");
+        let reply = curl(&sandbox, &["-T", file, "-H", "column_separator: ,", "-H", &label]);
+        assert_eq!(reply["Status"], json!("Success"), "{reply}");
+    };
+    loaded(&before, "before");
+    mysql(&sandbox, async |connection| {
+        let widen = "ALTER TABLE demo.airports MODIFY COLUMN n BIGINT, ADD COLUMN side VARCHAR(9) DEFAULT 'none'";
+        connection.query_drop(widen).await.unwrap();
+    });
+    loaded(&after, "after");
+    mysql(&sandbox, async |connection| {
+        let rows: Vec<(String, i64, String)> =
+            connection.query("SELECT * FROM demo.airports ORDER BY iata").await.unwrap();
+        let expected = [("AAA", 1, "none"), ("BBB", 5_000_000_000, "north")].map(|(a, n, s)| (a.into(), n, s.into()));
+        assert_eq!(rows, expected);
+        let states: Vec<(String, String)> =
+            connection.query("SELECT LABEL, STATE FROM information_schema.loads ORDER BY ID").await.unwrap();
+        assert_eq!(states, [("before", "FINISHED"), ("after", "FINISHED")].map(|(a, b)| (a.into(), b.into())));
+    });
+}

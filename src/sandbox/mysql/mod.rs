@@ -265,7 +265,7 @@ impl<W: AsyncWrite + Send + Unpin> AsyncMysqlShim<W> for Connection {
         let known = self.store.password_digest(user);
         let proved = known.is_some_and(|stored| password::proves(answer, salt, &stored));
         if proved {
-            self.session.lock().unwrap_or_else(PoisonError::into_inner).user = user.to_owned();
+            user.clone_into(&mut self.session.lock().unwrap_or_else(PoisonError::into_inner).user);
             self.seat.identify(user, "");
         }
         proved && self.user.set(user.to_owned()).is_ok()

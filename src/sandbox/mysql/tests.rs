@@ -198,3 +198,92 @@ fn clients_have_sessions_of_their_own() {
         assert_eq!(third.expect("it answers"), Some("a".to_owned()));
     });
 }
+
+#[test]
+fn a_long_query_is_killed_and_so_is_a_connection() {
+    runtime().block_on(async {
+        let world = World::new().await;
+        let (mut busy, mut other) = (world.root().await, world.root().await);
+        other.query_drop("CREATE DATABASE d").await.expect("it is created");
+        other.query_drop("CREATE TABLE d.n (a INT)").await.expect("it is created");
+        other
+            .query_drop("INSERT INTO d.n VALUES (1),(2),(3),(4),(5),(6),(7),(8),(9),(10)")
+            .await
+            .expect("it is filled");
+        let id = busy.id();
+        // Ten billion rows, of which none is delivered before the end.
+        let endless = "SELECT count(*) FROM d.n a, d.n b, d.n c, d.n d, d.n e, d.n f, d.n g, d.n h, d.n i, d.n j \
+                       WHERE a.a + b.a + c.a + d.a + e.a + f.a + g.a + h.a + i.a + j.a < 0";
+        let query = tokio::spawn(async move {
+            let failed = busy.query_drop(endless).await;
+            (busy, failed)
+        });
+        loop {
+            let list: Vec<Row> = other.query("SHOW FULL PROCESSLIST").await.expect("it is shown");
+            let of = |row: &&Row| row.get::<String, _>("Id") == Some(id.to_string());
+            let row = list.iter().find(of).expect("it is connected");
+            if row.get::<String, _>("Command").as_deref() == Some("Query") {
+                assert_eq!(row.get::<String, _>("Info").as_deref(), Some(endless));
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        let queries: Vec<Row> = other.query("SHOW PROC '/current_queries'").await.expect("it is shown");
+        assert!(queries.iter().any(|row| row.get::<String, _>("ConnectionId") == Some(id.to_string())));
+        other.query_drop(format!("KILL QUERY {id}")).await.expect("it is killed");
+        let (mut busy, failed) = query.await.expect("it ends");
+        match failed {
+            Err(mysql_async::Error::Server(error)) => assert_eq!(error.code, 1317, "{error}"),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(busy.query_first::<u8, _>("SELECT 1").await.expect("the connection is well"), Some(1));
+
+        busy.query_drop("SET query_timeout = 1").await.expect("it is set");
+        let failed = busy.query_drop(endless).await.expect_err("its time is up");
+        assert!(failed.to_string().contains("timeout of 1 seconds"), "{failed}");
+
+        other.query_drop(format!("KILL {id}")).await.expect("it is killed");
+        loop {
+            let list: Vec<Row> = other.query("SHOW PROCESSLIST").await.expect("it is shown");
+            if !list.iter().any(|row| row.get::<String, _>("Id") == Some(id.to_string())) {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        assert!(busy.query_drop("SELECT 1").await.is_err(), "the connection is gone");
+    });
+}
+
+#[test]
+fn another_user_does_what_was_granted() {
+    runtime().block_on(async {
+        let world = World::new().await;
+        let mut root = world.root().await;
+        for sql in [
+            "CREATE DATABASE d",
+            "CREATE TABLE d.t (a INT)",
+            "CREATE USER 'ann'@'%' IDENTIFIED BY 'secret'",
+            "GRANT INSERT ON d.t TO 'ann'@'%'",
+        ] {
+            root.query_drop(sql).await.expect(sql);
+        }
+        assert!(world.connect("ann", "wrong", None).await.is_err());
+        let mut ann = world.connect("ann", "secret", Some("d")).await.expect("she is let in");
+        ann.query_drop("INSERT INTO t VALUES (1)").await.expect("that was granted");
+        match ann.query_drop("SELECT * FROM t").await {
+            Err(mysql_async::Error::Server(error)) => {
+                let words = "Access denied; you need (at least one of) the SELECT privilege(s) on TABLE t";
+                assert!(error.code == 1045 && error.message.starts_with(words), "{error}");
+            }
+            other => panic!("{other:?}"),
+        }
+        let others = ann.query_drop(format!("KILL {}", root.id())).await;
+        assert!(others.is_err(), "the session is not hers");
+        root.query_drop("GRANT SELECT ON d.t TO ann").await.expect("it is granted");
+        let rows: Vec<i32> = ann.query("SELECT a FROM t").await.expect("now it is");
+        assert_eq!(rows, [1]);
+        assert_eq!(ann.query::<String, _>("SHOW DATABASES").await.expect("it lists"), ["d", "information_schema"]);
+        root.query_drop("DROP USER ann").await.expect("she goes");
+        assert!(world.connect("ann", "secret", None).await.is_err());
+    });
+}

@@ -268,7 +268,7 @@ fn privileges(tokens: &mut Tokens<'_>) -> Result<Vec<String>, Error> {
             if words.is_empty() {
                 return Err(tokens.unexpected("a privilege"));
             }
-            all.push(words.drain(..).collect::<Vec<_>>().join(" "));
+            all.push(std::mem::take(&mut words).join(" "));
             if at_end {
                 break;
             }

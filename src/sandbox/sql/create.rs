@@ -24,13 +24,13 @@ pub(super) struct CreateTable {
 
 /// What follows the columns.
 #[derive(Debug, std::default::Default)]
-struct Clauses {
-    keys: Option<KeyClause>,
-    comment: String,
-    partition: Option<String>,
-    distribution: Option<String>,
-    order: Option<Vec<String>>,
-    properties: Vec<(String, String)>,
+pub(super) struct Clauses {
+    pub(super) keys: Option<KeyClause>,
+    pub(super) comment: String,
+    pub(super) partition: Option<String>,
+    pub(super) distribution: Option<String>,
+    pub(super) order: Option<Vec<String>>,
+    pub(super) properties: Vec<(String, String)>,
 }
 
 impl CreateTable {
@@ -38,9 +38,6 @@ impl CreateTable {
     pub(super) fn parse(tokens: &mut Tokens<'_>) -> Result<Self, Error> {
         let if_not_exists = tokens.accept(&["IF", "NOT", "EXISTS"]);
         let (database, name) = tokens.qualified_name()?;
-        if tokens.is("LIKE") || tokens.is("AS") {
-            return Err(Error::unsupported("CREATE TABLE … LIKE and … AS SELECT"));
-        }
         check_name("table", &name)?;
         let (mut columns, said_null) = columns(tokens)?;
         let clauses = clauses(tokens)?;
@@ -78,7 +75,7 @@ pub(super) fn check_name(kind: &str, name: &str) -> Result<(), Error> {
 }
 
 /// The columns, and the names of those that NULL was written behind.
-fn columns(tokens: &mut Tokens<'_>) -> Result<(Vec<Column>, Vec<String>), Error> {
+pub(super) fn columns(tokens: &mut Tokens<'_>) -> Result<(Vec<Column>, Vec<String>), Error> {
     tokens.expect_symbol('(')?;
     let (mut columns, mut said_null) = (Vec::new(), Vec::new());
     loop {
@@ -112,7 +109,8 @@ fn skip_index(tokens: &mut Tokens<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-fn column(tokens: &mut Tokens<'_>, said_null: &mut Vec<String>) -> Result<Column, Error> {
+/// Reads a column as it stands in CREATE TABLE and ADD COLUMN.
+pub(super) fn column(tokens: &mut Tokens<'_>, said_null: &mut Vec<String>) -> Result<Column, Error> {
     let name = tokens.name()?;
     check_name("column", &name)?;
     let ty = tokens.sql_type()?;
@@ -221,7 +219,7 @@ fn generated(tokens: &mut Tokens<'_>) -> Result<String, Error> {
     if expression.is_empty() { Err(tokens.unexpected("an expression")) } else { Ok(expression.to_owned()) }
 }
 
-fn clauses(tokens: &mut Tokens<'_>) -> Result<Clauses, Error> {
+pub(super) fn clauses(tokens: &mut Tokens<'_>) -> Result<Clauses, Error> {
     let mut clauses = Clauses::default();
     while !matches!(tokens.peek(), None | Some(Token::Symbol(';'))) {
         if tokens.accept(&["ENGINE"]) {
@@ -291,7 +289,7 @@ fn distribution(tokens: &mut Tokens<'_>) -> Result<String, Error> {
     Ok(text)
 }
 
-fn properties(tokens: &mut Tokens<'_>) -> Result<Vec<(String, String)>, Error> {
+pub(super) fn properties(tokens: &mut Tokens<'_>) -> Result<Vec<(String, String)>, Error> {
     tokens.expect_symbol('(')?;
     let mut properties = Vec::new();
     loop {
@@ -306,7 +304,7 @@ fn properties(tokens: &mut Tokens<'_>) -> Result<Vec<(String, String)>, Error> {
     Ok(properties)
 }
 
-fn check_columns(columns: &[Column]) -> Result<(), Error> {
+pub(super) fn check_columns(columns: &[Column]) -> Result<(), Error> {
     for (at, column) in columns.iter().enumerate() {
         if columns[..at].iter().any(|other| other.name.eq_ignore_ascii_case(&column.name)) {
             return Err(Error::new(1060, format!("Duplicate column name '{}'", column.name)));
@@ -328,7 +326,7 @@ fn check_columns(columns: &[Column]) -> Result<(), Error> {
 }
 
 /// Makes sure that the columns that the clauses name are there, and that rows with equal keys would meet.
-fn check_mentioned(keys: KeysType, columns: &[Column], clauses: &Clauses) -> Result<(), Error> {
+pub(super) fn check_mentioned(keys: KeysType, columns: &[Column], clauses: &Clauses) -> Result<(), Error> {
     let find = |name: &str| {
         let found = columns.iter().find(|column| column.name.eq_ignore_ascii_case(name));
         found.ok_or_else(|| Error::analysis(format!("column({name}) doesn't exist")))
@@ -358,7 +356,7 @@ fn check_mentioned(keys: KeysType, columns: &[Column], clauses: &Clauses) -> Res
     Ok(())
 }
 
-fn render(name: &str, kind: KeysType, columns: &[Column], clauses: &Clauses) -> String {
+pub(super) fn render(name: &str, kind: KeysType, columns: &[Column], clauses: &Clauses) -> String {
     let lines: Vec<String> = columns.iter().map(|column| format!("  {}", render_column(column))).collect();
     let keys: Vec<String> = columns.iter().filter(|column| column.key).map(|column| backticked(&column.name)).collect();
     let mut ddl = format!("CREATE TABLE {} (\n{}\n) ENGINE=OLAP", backticked(name), lines.join(",\n"));

@@ -115,7 +115,7 @@ impl<'a> Binder<'a> {
         let parts: Vec<&str> = names.iter().map(|name| name.value.as_str()).collect();
         let (name, qualifier) = parts.split_last().ok_or_else(|| Error::analysis("a name is empty"))?;
         if parts[0].starts_with('@') && names[0].quote_style.is_none() {
-            return Ok(variables::read(self.context, &parts.join(".")));
+            return variables::read(self.context, &parts.join("."));
         }
         let alias = || self.aliases.iter().find(|(alias, _)| qualifier.is_empty() && alias.eq_ignore_ascii_case(name));
         if self.aliases_first

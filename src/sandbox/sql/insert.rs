@@ -186,6 +186,11 @@ pub(super) fn is_default(expression: &Expr) -> bool {
     matches!(expression, Expr::Identifier(name) if name.quote_style.is_none() && name.value.eq_ignore_ascii_case("default"))
 }
 
+/// The default of a column as it is stored.
+pub(super) fn stored_default(context: &Context<'_>, column: &Column) -> Result<String, Error> {
+    checked(column, default(context, column)?)
+}
+
 /// The value of a column that the statement leaves out.
 pub(super) fn default(context: &Context<'_>, column: &Column) -> Result<Bound, Error> {
     match &column.default {

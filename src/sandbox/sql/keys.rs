@@ -60,8 +60,13 @@ pub(super) fn apply(
             column.nullable = false;
         }
     }
-    columns.iter().try_for_each(|column| check_column(kind, column))?;
+    check(kind, columns)?;
     Ok(kind)
+}
+
+/// Makes sure that the columns are such as a table with these keys may have.
+pub(super) fn check(kind: KeysType, columns: &[Column]) -> Result<(), Error> {
+    columns.iter().try_for_each(|column| check_column(kind, column))
 }
 
 fn mark(columns: &mut [Column], keys: &[String]) -> Result<(), Error> {

@@ -16,11 +16,13 @@
 
 mod account;
 mod aggregate;
+mod alter;
 mod arithmetic;
 mod call;
 mod catalog;
 mod coerce;
 mod create;
+mod define;
 mod dml;
 mod error;
 mod expression;
@@ -33,6 +35,7 @@ mod keys;
 mod listing;
 pub(super) mod password;
 mod query;
+mod rewrite;
 mod scope;
 mod session;
 mod show;

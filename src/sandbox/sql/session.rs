@@ -13,7 +13,7 @@ use super::create::CreateTable;
 use super::query::bind_query;
 use super::scope::{BoundQuery, Context, Relation, Scope, Visible, is_system_database};
 use super::token::{Token, Tokens};
-use super::{Error, account, catalog, dml, expression, insert, show, variables};
+use super::{Error, account, alter, catalog, define, dml, expression, insert, show, variables};
 use crate::clock::{Clock as _, SystemClock};
 use crate::sandbox::function::calendar::{MICROS_PER_SECOND, Moment};
 use crate::sandbox::overview::Overview;
@@ -133,8 +133,9 @@ impl Session {
             "GRANT" | "REVOKE" => {
                 account::change(store, &self.context(store), &mut tokens).map(|()| Answer::Done { rows: 0 })
             }
-            "ALTER" | "ADMIN" | "ANALYZE" | "REFRESH" | "CANCEL" | "EXPORT" | "LOAD" | "BACKUP" | "RESTORE"
-            | "SUBMIT" | "CALL" | "SYNC" => Err(Error::unsupported(format!("the statement {keyword}"))),
+            "ALTER" => self.alter(store, &mut tokens),
+            "ADMIN" | "ANALYZE" | "REFRESH" | "CANCEL" | "EXPORT" | "LOAD" | "BACKUP" | "RESTORE" | "SUBMIT"
+            | "CALL" | "SYNC" => Err(Error::unsupported(format!("the statement {keyword}"))),
             _ => Err(tokens.unexpected("a statement")),
         }
     }
@@ -171,7 +172,7 @@ impl Session {
     }
 
     /// Binds a query.
-    fn query(&self, store: &Store, text: &str) -> Result<BoundQuery, Error> {
+    pub(super) fn query(&self, store: &Store, text: &str) -> Result<BoundQuery, Error> {
         match parse(text)? {
             Statement::Query(query) => bind_query(&self.context(store), &[], None, &query),
             other => Err(Error::unsupported(format!("the statement {other}"))),
@@ -198,7 +199,7 @@ impl Session {
         Ok(Answer::Table(show::describe(&table)))
     }
 
-    fn insert(&self, store: &Store, text: &str) -> Result<Answer, Error> {
+    pub(super) fn insert(&self, store: &Store, text: &str) -> Result<Answer, Error> {
         match parse(text)? {
             Statement::Insert(statement) => {
                 let rows = insert::insert(store, &self.context(store), &statement)?;
@@ -224,6 +225,9 @@ impl Session {
             self.context(store).allow(Privilege::CreateDatabase, "", "")?;
             catalog::create_database(store, &name, if_not_exists)?;
         } else if tokens.accept(&["TABLE"]) {
+            if let Some(answer) = define::create_from(self, store, tokens)? {
+                return Ok(answer);
+            }
             let table = CreateTable::parse(tokens)?;
             let database = table.database.as_deref().or(self.database.as_deref()).ok_or_else(Error::no_database)?;
             self.context(store).allow(Privilege::CreateTable, database, "")?;
@@ -238,8 +242,21 @@ impl Session {
         Ok(Answer::Done { rows: 0 })
     }
 
+    fn alter(&self, store: &Store, tokens: &mut Tokens<'_>) -> Result<Answer, Error> {
+        tokens.expect("ALTER")?;
+        if tokens.accept(&["TABLE"]) {
+            alter::table(self, store, tokens)?;
+        } else if tokens.accept(&["USER"]) {
+            account::alter(store, &self.context(store), tokens)?;
+        } else {
+            let what = tokens.name().unwrap_or_default().to_uppercase();
+            return Err(Error::unsupported(format!("ALTER {what}")));
+        }
+        Ok(Answer::Done { rows: 0 })
+    }
+
     /// The SQLite expressions of the generated columns, by position.
-    fn generated(&self, store: &Store, columns: &[Column]) -> Result<Vec<Option<String>>, Error> {
+    pub(super) fn generated(&self, store: &Store, columns: &[Column]) -> Result<Vec<Option<String>>, Error> {
         let visible = columns.iter().filter(|column| column.generated.is_none()).map(|column| Visible {
             name: column.name.clone(),
             ty: column.ty.clone(),
@@ -363,6 +380,10 @@ impl Session {
     }
 
     fn set_variable(&mut self, name: &str, value: String) -> Result<(), Error> {
+        variables::check_settable(name)?;
+        if name == "query_timeout" && !value.parse::<u64>().is_ok_and(|seconds| (1..=259_200).contains(&seconds)) {
+            return Err(Error::new(1064, "query_timeout should be between 1 and 259200".to_owned()));
+        }
         if name == "time_zone" {
             self.offset_seconds = offset_of(&value)
                 .ok_or_else(|| Error::new(1298, format!("Unknown or incorrect time zone: '{value}'")))?;

@@ -12,7 +12,6 @@ use crate::sandbox::sessions::now_ms;
 use crate::sandbox::store::{Listed, Store};
 use crate::sandbox::tablet;
 use crate::sandbox::types::TableDef;
-use crate::sandbox::user::Privilege;
 
 /// Runs a SHOW whose first word is this.
 pub(super) fn show(context: &Context<'_>, word: &str, tokens: &mut Tokens<'_>) -> Result<Table, Error> {
@@ -43,9 +42,9 @@ pub(super) fn show(context: &Context<'_>, word: &str, tokens: &mut Tokens<'_>) -
             let loads = visible_loads(context, overview)?;
             let mut table = proc::transactions(loads.iter().filter(|load| load.database == database));
             // `WHERE ID = 7` names the column in short.
-            table.columns[0].0 = "ID".to_owned();
+            "ID".clone_into(&mut table.columns[0].0);
             let mut table = finish(tokens, table)?;
-            table.columns[0].0 = "TransactionId".to_owned();
+            "TransactionId".clone_into(&mut table.columns[0].0);
             Ok(table)
         }
         "DATA" => data(context, store, tokens),
@@ -522,9 +521,4 @@ fn alter_jobs(context: &Context<'_>, store: &Store, database: &str) -> Result<Ve
             cells.map(Some).to_vec()
         });
     Ok(rows.collect())
-}
-
-/// Refuses what only those may who may change the table.
-pub(super) fn allow_alter(context: &Context<'_>, table: &TableDef) -> Result<(), Error> {
-    context.allow(Privilege::Alter, &table.database, &table.name)
 }
