@@ -1,4 +1,5 @@
-//! A backend's HTTP interface: loads, transactions, and the log of filtered rows.
+//! A backend's HTTP interface: loads, transactions, and the log of filtered rows; the rest is the
+//! [surface](super::surface)'s.
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use super::load::{self, Call, Job, SHUTTING_DOWN};
 use super::member::Member;
 use super::merge_commit::Merging;
 use super::node::Node;
+use super::surface::backend::Surface;
 use super::transaction::{self, End};
 use super::wire;
 
@@ -28,6 +30,7 @@ pub(super) struct Backend {
     pub(super) node: Arc<Node>,
     pub(super) member: Arc<Member>,
     pub(super) shutdown: watch::Receiver<bool>,
+    pub(super) surface: Arc<Surface>,
 }
 
 impl Handler for Backend {
@@ -47,6 +50,7 @@ impl Handler for Backend {
                 if merges { self.merge(call, body).await } else { self.load(call, body).await }
             }
             (&Method::PUT, ["api", "transaction", "load"]) => {
+                self.member.metrics.transaction_request(Operation::Load.counted());
                 let call = self.named_call(&request, ends);
                 self.transaction_load(call, request.into_body()).await
             }
@@ -66,11 +70,11 @@ impl Handler for Backend {
                 let text = http::blocking(move || self.node.error_log.read(&file)).await;
                 http::reply(StatusCode::OK, "text/plain", text)
             }
-            (&Method::GET, ["api", "health"]) => {
-                http::reply(StatusCode::OK, "application/json", r#"{"status": "OK","msg": "To Be Added"}"#)
-            }
             (_, ["sandbox", "nodes", ..]) => control::answer(&self.node, request, ends).await,
-            _ => http::not_found(),
+            _ => {
+                let (head, body) = request.into_parts();
+                self.surface.answer(head, body, ends).await
+            }
         }
     }
 }
@@ -194,6 +198,9 @@ impl Backend {
 
     /// Answers what needs no body: begin, prepare, commit and rollback.
     async fn control(self: Arc<Self>, operation: &str, request: Request<Incoming>, ends: Ends) -> Reply {
+        if let Some(operation) = Operation::parse(operation) {
+            self.member.metrics.transaction_request(operation.counted());
+        }
         let call = self.named_call(&request, ends);
         let this = Arc::clone(&self);
         let operation = operation.to_owned();

@@ -13,6 +13,7 @@ use super::load;
 use super::multi::{self, Multi};
 use super::node::Node;
 use super::overview::LoadKind;
+use super::surface::metrics;
 use super::transaction::Times;
 use super::wire;
 
@@ -50,13 +51,14 @@ impl Operation {
         }
     }
 
-    fn name(self) -> &'static str {
+    /// What it is counted as.
+    pub(super) fn counted(self) -> metrics::Request {
         match self {
-            Self::Begin => "begin",
-            Self::Load => "load",
-            Self::Prepare => "prepare",
-            Self::Commit => "commit",
-            Self::Rollback => "rollback",
+            Self::Begin => metrics::Request::Begin,
+            Self::Load => metrics::Request::Load,
+            Self::Prepare => metrics::Request::Prepare,
+            Self::Commit => metrics::Request::Commit,
+            Self::Rollback => metrics::Request::Rollback,
         }
     }
 }
@@ -199,7 +201,7 @@ impl Coordinator {
         let multi = self.multi(named.database, named.label);
         match (operation, multi) {
             (Operation::Begin, _) => self.begin(node, named),
-            (Operation::Prepare, _) => refused(named, &format!("Unsupported operation: {}", operation.name())),
+            (Operation::Prepare, _) => refused(named, "Unsupported operation: prepare"),
             (Operation::Load, Some(multi)) => {
                 let Some(offered) = node.cluster.choose_backend() else { return no_backend(named) };
                 Verdict::Redirect(multi.home(named.table, offered))

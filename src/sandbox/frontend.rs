@@ -27,16 +27,15 @@ use super::node::Node;
 use super::overview::Overview;
 use super::sql_api;
 use super::sql_api::{Client, Part, SqlReply};
+use super::surface::config::FrontendSettings;
 use super::surface::frontend::Surface;
-use super::surface::rest::{authenticate, broken, failure, success};
+use super::surface::rest::{authenticate, broken, denied, failure, success};
+use super::user::Privilege;
 use super::wire;
+use crate::clock::{Clock as _, SystemClock};
 
 /// The longest body of a request, which only SQL has.
 const BODY_BYTES_MAX: usize = 6_553_600;
-/// The longest request line.
-const LINE_BYTES_MAX: usize = 4096;
-/// The longest headers, all together (`http_max_header_size`).
-const HEADER_BYTES_MAX: usize = 32_768;
 /// How many pieces of an answer may wait for its client.
 const PIECES_MAX: usize = 2;
 /// The reason that a cancelled load shows.
@@ -53,7 +52,7 @@ pub(super) struct Frontend {
 impl Handler for Frontend {
     async fn handle(self: Arc<Self>, request: Request<Incoming>, ends: Ends) -> Reply {
         let (head, body) = request.into_parts();
-        if is_too_long(&head) {
+        if is_too_long(&head, &self.node.settings) {
             // What the body is worth can no longer be told.
             return http::closing(http::reply(StatusCode::BAD_REQUEST, "text/plain", "Bad Request"));
         }
@@ -94,11 +93,11 @@ impl Handler for Frontend {
 }
 
 /// Whether a head is longer than the frontend takes. The backend has no such limits.
-fn is_too_long(head: &Parts) -> bool {
+fn is_too_long(head: &Parts, settings: &FrontendSettings) -> bool {
     let line = head.method.as_str().len() + head.uri.to_string().len() + " HTTP/1.1 ".len();
     let headers: usize =
         head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum();
-    line > LINE_BYTES_MAX || headers > HEADER_BYTES_MAX
+    line > settings.line_bytes_max() || headers > settings.header_bytes_max()
 }
 
 impl Frontend {
@@ -106,13 +105,17 @@ impl Frontend {
     fn answer(&self, head: &Parts, path: &[String], ends: Ends) -> Reply {
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         let load = matches!((&head.method, path.as_slice()), (&Method::PUT, ["api", _, _, "_stream_load"]));
-        if let Err(reply) = authenticate(&self.node.store, head, ends) {
-            return if load { http::closing(*reply) } else { *reply };
-        }
+        let user = match authenticate(&self.node.store, head, ends) {
+            Ok(found) => found.user,
+            Err(reply) => return if load { http::closing(*reply) } else { *reply },
+        };
         let label = || http::parameter(head.uri.query(), "label");
         let leads = self.leads();
         match (&head.method, path.as_slice()) {
-            (&Method::PUT, ["api", _, _, "_stream_load"]) => {
+            (&Method::PUT, ["api", database, table, "_stream_load"]) => {
+                if let Err(reply) = self.check_insert(&user, (database, table), ends) {
+                    return http::closing(*reply);
+                }
                 let merges = self.node.cluster.dialect.merges() && wire::flag(&head.headers, "enable_merge_commit");
                 let reply = if merges && !leads { self.to_leader(head, ends) } else { self.redirect(head, ends) };
                 http::closing(self.typed(reply))
@@ -121,6 +124,15 @@ impl Frontend {
             (&Method::GET, ["api", database, "get_load_state"]) => self.typed(self.load_state(database, label())),
             (&Method::POST, ["api", database, _, "_cancel"]) => self.typed(self.cancel(database, label())),
             _ => http::not_found(),
+        }
+    }
+
+    /// Lets in who may load into a table.
+    fn check_insert(&self, user: &str, (database, table): (&str, &str), ends: Ends) -> Result<(), Box<Reply>> {
+        match self.node.store.may(user, Privilege::Insert, database, table) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(denied(user, ends)),
+            Err(error) => Err(Box::new(broken(&error))),
         }
     }
 
@@ -182,14 +194,19 @@ impl Frontend {
                 return pretty_failure(&format!("class com.starrocks.common.DdlException: No {what} selected."));
             }
         }
+        if needs_table && let Err(reply) = self.check_insert(&user, (&database, &table), ends) {
+            return *reply;
+        }
         let headers = &head.headers;
         let named = Named { database: &database, label: &label, table: &table, user: &user, headers };
         let coordinator = &self.node.coordinator;
+        let started = SystemClock.instant();
         let verdict = if multi {
             coordinator.several(&self.node, operation, &named)
         } else {
             coordinator.single(&self.node, operation, &named)
         };
+        self.node.registry.metrics().transaction_request(operation.counted(), started.elapsed());
         match verdict {
             Verdict::Redirect(position) => self.send_to(&self.node.cluster.backends[position], head, ends),
             Verdict::Answer(body) => self.typed(http::pretty(&body)),

@@ -18,7 +18,7 @@ use super::sql;
 use super::sql::token::Tokens;
 use super::types::SqlType;
 use super::value;
-use super::wire::LoadRequest;
+use super::wire::{Limits, LoadRequest};
 
 /// The headers that mean something, by the byte that a line begins with.
 const HEADERS: [&str; 26] = [
@@ -88,7 +88,7 @@ pub fn headers(bytes: &[u8]) {
         }
     }
     let _ = super::http::Credentials::parse(&headers);
-    let _ = LoadRequest::parse(&headers);
+    let _ = LoadRequest::parse(&headers, &Limits::default());
 }
 
 /// Eight bytes that choose a dialect, and a body.

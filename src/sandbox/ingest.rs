@@ -52,14 +52,14 @@ impl Counts {
     }
 
     /// Whether the load stands.
-    pub(super) fn judge(self, max_filter_ratio: f64) -> Result<(), Failed> {
+    pub(super) fn judge(self, max_filter_ratio: f64, empty_load_as_error: bool) -> Result<(), Failed> {
         let selected = self.total() - self.unselected;
         #[expect(clippy::cast_precision_loss, reason = "a ratio of counts needs no more than 53 bits of them")]
         let ratio = if selected == 0 { 0.0 } else { self.filtered as f64 / selected as f64 };
         if ratio > max_filter_ratio {
             return Err(Failed::Rows("too many filtered rows"));
         }
-        if self.loaded == 0 {
+        if self.loaded == 0 && empty_load_as_error {
             return Err(Failed::Rows("No rows were imported from upstream"));
         }
         Ok(())

@@ -17,6 +17,7 @@ use super::function;
 use super::ingest::{self, Failed, Tally};
 use super::plan::Plan;
 use super::stage;
+use super::tablet;
 use super::types::TableDef;
 use super::wire::{Format, LoadRequest};
 
@@ -118,7 +119,10 @@ impl Place {
         tally: &mut Tally,
     ) -> Result<(), Failed> {
         match self {
-            Self::Table => ingest::ingest(transaction, request, table, plan, source, tally),
+            Self::Table => {
+                ingest::ingest(transaction, request, table, plan, source, tally)?;
+                Ok(tablet::bump_version(transaction, table.id)?)
+            }
             Self::Stage(load) => stage::stage(transaction, load, request, table, plan, source, tally),
         }
     }

@@ -23,6 +23,8 @@ use super::ledger::{self, Entry, Retention, State, Totals, now_ms};
 use super::overview::LoadKind;
 use super::stage;
 use super::store::Store;
+use super::surface::config::FrontendSettings;
+use super::surface::metrics::{FrontendMetrics, Outcome};
 use crate::clock::{Clock as _, SystemClock};
 
 /// The longest label.
@@ -73,8 +75,8 @@ pub(super) struct Beginning<'a> {
 #[derive(Debug)]
 pub(super) enum Refusal {
     Malformed,
-    /// So many loads of the database are under way that there is no room for another.
-    Crowded(usize),
+    /// So many loads are under way that there is no room for another, and how many may be.
+    Crowded(usize, usize),
     /// The label has an owner, which is in this state.
     Taken(State),
     Sqlite(rusqlite::Error),
@@ -153,17 +155,23 @@ struct Loads {
 #[derive(Debug)]
 pub(super) struct Registry {
     store: Arc<Store>,
-    keep: Retention,
+    settings: Arc<FrontendSettings>,
+    metrics: Arc<FrontendMetrics>,
     loads: Mutex<Loads>,
 }
 
 impl Registry {
-    pub(super) fn open(store: Arc<Store>, keep: Retention) -> rusqlite::Result<Self> {
+    pub(super) fn open(
+        store: Arc<Store>,
+        settings: Arc<FrontendSettings>,
+        metrics: Arc<FrontendMetrics>,
+    ) -> rusqlite::Result<Self> {
         let last = store.write(|transaction| {
             ledger::create(transaction)?;
             ledger::last_id(transaction)
         })?;
-        Ok(Self { store, keep, loads: Mutex::new(Loads { next: last + 1, open: BTreeMap::new() }) })
+        let loads = Mutex::new(Loads { next: last + 1, open: BTreeMap::new() });
+        Ok(Self { store, settings, metrics, loads })
     }
 
     /// Begins a load under a label. It lives in memory until it is prepared, committed or aborted; dropping it aborts it.
@@ -173,17 +181,8 @@ impl Registry {
         }
         // The lock is held over the question to the database: a label on its way there would otherwise be nowhere.
         let mut loads = self.loads();
-        if loads.owner(what.database, what.label).is_some() {
-            return Err(Refusal::Taken(State::Prepare));
-        }
-        let running = loads.open.values().filter(|open| open.phase != Phase::Aborting).count();
-        if running >= RUNNING_MAX {
-            return Err(Refusal::Crowded(running));
-        }
-        let owner = self.store.read(|connection| ledger::owner(connection, what.database, what.label));
-        if let Some(owner) = owner.map_err(Refusal::Sqlite)? {
-            return Err(Refusal::Taken(owner.state));
-        }
+        self.check(&loads, what).inspect_err(|_| self.metrics.transaction_refused())?;
+        self.metrics.transaction_begun();
         let id = loads.next;
         loads.next += 1;
         let aborted = Arc::new(Notify::new());
@@ -191,6 +190,24 @@ impl Registry {
         let open = Open { entry: what.entry(id), phase: Phase::Prepare, deadline, aborted: Arc::clone(&aborted) };
         loads.open.insert(id, open);
         Ok(Load { registry: Arc::clone(self), id, aborted })
+    }
+
+    /// Whether a load may be begun: its label is free, and there is room for it.
+    fn check(&self, loads: &Loads, what: &Beginning<'_>) -> Result<(), Refusal> {
+        if loads.owner(what.database, what.label).is_some() {
+            return Err(Refusal::Taken(State::Prepare));
+        }
+        let all = loads.open.values().filter(|open| open.phase != Phase::Aborting);
+        if all.clone().count() >= RUNNING_MAX {
+            return Err(Refusal::Crowded(RUNNING_MAX, RUNNING_MAX));
+        }
+        let (here, max) =
+            (all.filter(|open| open.entry.database == what.database).count(), self.settings.running_max());
+        if here >= max {
+            return Err(Refusal::Crowded(here, max));
+        }
+        let owner = self.store.read(|connection| ledger::owner(connection, what.database, what.label));
+        owner.map_err(Refusal::Sqlite)?.map_or(Ok(()), |owner| Err(Refusal::Taken(owner.state)))
     }
 
     /// What is known of a label: of its newest load.
@@ -214,10 +231,24 @@ impl Registry {
         Ok(all)
     }
 
-    /// How many loads are in PREPARE in a database.
-    pub(super) fn running(&self, database: &str) -> usize {
-        let running = |open: &&Open| open.phase != Phase::Aborting && open.entry.database == database;
-        self.loads().open.values().filter(running).count()
+    /// What the leading frontend has counted.
+    pub(super) fn metrics(&self) -> &FrontendMetrics {
+        &self.metrics
+    }
+
+    fn keep(&self) -> Retention {
+        Retention { count_max: self.settings.labels_kept(), age_max: self.settings.labels_kept_for() }
+    }
+
+    /// Counts a load that is over.
+    fn count(&self, entry: &Entry) {
+        let outcome = match entry.state {
+            State::Visible => Outcome::Visible,
+            State::Aborted => Outcome::Aborted,
+            _ => return,
+        };
+        let took = entry.finished_ms.unwrap_or(entry.begun_ms).saturating_sub(entry.begun_ms);
+        self.metrics.transaction_ended(outcome, entry.kind, Duration::from_millis(took.try_into().unwrap_or(0)));
     }
 
     /// Aborts the load that has the label, if it is in PREPARE; tells whether it was.
@@ -249,11 +280,10 @@ impl Registry {
 
     /// Decides on a load that is no longer in PREPARE: aborts what is PREPARED.
     pub(super) fn abort_prepared(&self, database: &str, label: &str, reason: &str) -> rusqlite::Result<Decided> {
-        self.decide(database, label, |transaction, entry| match entry.state {
+        self.decide(database, label, |transaction, mut entry| match entry.state {
             State::Prepared => {
-                let id = entry.id;
-                give_up(transaction, entry, reason)?;
-                Ok(Decided::Done(id))
+                give_up(transaction, &mut entry, reason)?;
+                Ok(Decided::Done(entry.id))
             }
             State::Aborted => Ok(Decided::Already(entry.id)),
             state => Ok(Decided::Refused(entry.id, state)),
@@ -269,14 +299,20 @@ impl Registry {
         if self.loads().owner(database, label).is_some() {
             return Ok(Decided::Preparing);
         }
-        self.store.write(|transaction| match ledger::newest(transaction, database, label)? {
+        let decided = self.store.write(|transaction| match ledger::newest(transaction, database, label)? {
             None => Ok(Decided::Unknown),
             Some(entry) => {
                 let decided = decide(transaction, entry)?;
                 self.evict(transaction, database, &[])?;
                 Ok(decided)
             }
-        })
+        })?;
+        if let Decided::Done(id) = decided
+            && let Some(entry) = self.store.read(|connection| ledger::find(connection, id))?
+        {
+            self.count(&entry);
+        }
+        Ok(decided)
     }
 
     /// Does what is due: gives up loads whose time is over, and those in PREPARE whose backend is not there according to
@@ -303,11 +339,10 @@ impl Registry {
             _ => entry.publish_at_ms.is_none_or(|at| at <= now_ms),
         };
         if self.store.read(ledger::unfinished)?.iter().any(is_due) {
-            count += self.store.write(|transaction| {
+            let done = self.store.write(|transaction| {
                 // Asked again, as this is now the only one that writes.
-                let due: Vec<Entry> = ledger::unfinished(transaction)?.into_iter().filter(is_due).collect();
-                let count = due.len();
-                for mut entry in due {
+                let mut due: Vec<Entry> = ledger::unfinished(transaction)?.into_iter().filter(is_due).collect();
+                for entry in &mut due {
                     if entry.state == State::Prepared {
                         give_up(transaction, entry, TIMED_OUT)?;
                     } else {
@@ -318,11 +353,20 @@ impl Registry {
                                 entry.become_committed(now_ms, PUBLISH_PAUSE);
                             }
                         }
-                        ledger::record(transaction, &entry)?;
+                        ledger::record(transaction, entry)?;
                     }
                 }
-                Ok(count)
+                Ok(due)
             })?;
+            for entry in &done {
+                self.count(entry);
+            }
+            count += done.len();
+        }
+        let (age_max, count_max) = (self.keep().age_max, usize::MAX);
+        if self.store.read(|connection| ledger::has_older(connection, age_max, now_ms))? {
+            let keep = Retention { count_max, age_max };
+            self.store.write(|transaction| ledger::evict_everywhere(transaction, keep, now_ms))?;
         }
         self.write_down()?;
         Ok(count)
@@ -348,6 +392,7 @@ impl Registry {
             };
             open.phase = Phase::Aborting;
             open.entry.become_aborted(now_ms(), reason);
+            self.count(&open.entry);
         }
         self.write_down().map(|()| true)
     }
@@ -383,7 +428,7 @@ impl Registry {
     fn evict(&self, connection: &Connection, database: &str, written: &[i64]) -> rusqlite::Result<()> {
         let others = |(id, open): &(&i64, &Open)| open.entry.database == database && !written.contains(id);
         let open = self.loads().open.iter().filter(others).count();
-        ledger::evict(connection, database, open, self.keep, now_ms())
+        ledger::evict(connection, database, open, self.keep(), now_ms())
     }
 
     fn loads(&self) -> MutexGuard<'_, Loads> {
@@ -407,10 +452,10 @@ fn publish(transaction: &Transaction<'_>, load: i64) -> rusqlite::Result<Option<
     Ok(message)
 }
 
-fn give_up(transaction: &Transaction<'_>, mut entry: Entry, reason: &str) -> rusqlite::Result<()> {
+fn give_up(transaction: &Transaction<'_>, entry: &mut Entry, reason: &str) -> rusqlite::Result<()> {
     stage::discard(transaction, entry.id)?;
     entry.become_aborted(now_ms(), reason);
-    ledger::record(transaction, &entry)
+    ledger::record(transaction, entry)
 }
 
 impl Beginning<'_> {
@@ -518,11 +563,13 @@ impl Load {
     }
 
     /// Brings memory in line with what the database has made of a commit.
-    fn conclude(&self, result: rusqlite::Result<Vec<i64>>) -> rusqlite::Result<()> {
+    fn conclude(&self, result: rusqlite::Result<(Entry, Vec<i64>)>) -> rusqlite::Result<()> {
         let mut loads = self.registry.loads();
         match result {
-            Ok(written) => {
+            Ok((entry, written)) => {
                 loads.forget(&written);
+                drop(loads);
+                self.registry.count(&entry);
                 Ok(())
             }
             Err(error) => {
@@ -545,7 +592,7 @@ impl Load {
         std::mem::forget(self);
     }
 
-    fn seal(&self, connection: &Connection, goal: Goal, totals: Totals) -> Result<Vec<i64>, CommitError> {
+    fn seal(&self, connection: &Connection, goal: Goal, totals: Totals) -> Result<(Entry, Vec<i64>), CommitError> {
         let entry = {
             let mut loads = self.registry.loads();
             match loads.open.get_mut(&self.id) {
@@ -565,7 +612,8 @@ impl Load {
                 _ => return Err(CommitError::Aborted("the transaction is over".to_owned())),
             }
         };
-        Ok(self.registry.settle(connection, Some(entry))?)
+        let written = self.registry.settle(connection, Some(entry.clone()))?;
+        Ok((entry, written))
     }
 }
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::{Beginning, CommitError, Decided, Goal, Load, RUNNING_MAX, Refusal, Registry, State, is_valid};
-use crate::sandbox::ledger::{Retention, Totals};
+use crate::sandbox::ledger::Totals;
 use crate::sandbox::overview::LoadKind;
 use crate::sandbox::store::Store;
+use crate::sandbox::surface::config::FrontendSettings;
 
 struct World {
     dir: TempDir,
@@ -45,8 +46,8 @@ impl World {
 
 fn open(dir: &TempDir, count_max: usize) -> Arc<Registry> {
     let store = Arc::new(Store::open(dir.path(), None).expect("the store opens"));
-    let keep = Retention { count_max, age_max: Duration::from_hours(1) };
-    Arc::new(Registry::open(store, keep).expect("the registry opens"))
+    let settings = FrontendSettings::default().with_labels_kept(count_max, Duration::from_hours(1));
+    Arc::new(Registry::open(store, Arc::new(settings), Arc::default()).expect("the registry opens"))
 }
 
 fn beginning<'a>(database: &'a str, label: &'a str) -> Beginning<'a> {
@@ -217,7 +218,7 @@ fn there_is_a_limit_to_the_loads_under_way() {
     let world = World::new(10);
     let begin = |at| world.begin(&format!("l{at}")).expect("there is room");
     let mut running: Vec<Load> = (0..RUNNING_MAX).map(begin).collect();
-    assert!(matches!(world.begin("more"), Err(Refusal::Crowded(RUNNING_MAX))));
+    assert!(matches!(world.begin("more"), Err(Refusal::Crowded(RUNNING_MAX, _))));
     running.pop();
     drop(world.begin("more").expect("one has ended"));
 }

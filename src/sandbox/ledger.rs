@@ -193,6 +193,11 @@ pub(super) fn newest(connection: &Connection, database: &str, label: &str) -> ru
     statement.query_row([database, label], entry).optional()
 }
 
+/// A load by its number.
+pub(super) fn find(connection: &Connection, id: i64) -> rusqlite::Result<Option<Entry>> {
+    connection.prepare_cached("SELECT entry FROM sb_ledger WHERE id = ?1")?.query_row([id], entry).optional()
+}
+
 /// Every load, the oldest first.
 pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<Entry>> {
     connection.prepare_cached("SELECT entry FROM sb_ledger ORDER BY id")?.query_map([], entry)?.collect()
@@ -231,7 +236,7 @@ pub(super) fn evict(
     keep: Retention,
     now_ms: i64,
 ) -> rusqlite::Result<()> {
-    let age_ms = i64::try_from(keep.age_max.as_millis()).unwrap_or(i64::MAX);
+    let age_ms = millis(keep.age_max);
     let mut by_age = connection.prepare_cached(
         "DELETE FROM sb_ledger WHERE database = ?1 AND state IN ('VISIBLE', 'ABORTED') AND finished_ms < ?2",
     )?;
@@ -244,6 +249,22 @@ pub(super) fn evict(
     let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX / 2);
     by_count.execute((database, count(open), count(keep.count_max)))?;
     Ok(())
+}
+
+/// Whether any load that is over is older than it may be.
+pub(super) fn has_older(connection: &Connection, age_max: Duration, now_ms: i64) -> rusqlite::Result<bool> {
+    let mut statement = connection
+        .prepare_cached("SELECT 1 FROM sb_ledger WHERE state IN ('VISIBLE', 'ABORTED') AND finished_ms < ?1 LIMIT 1")?;
+    statement.exists([now_ms.saturating_sub(millis(age_max))])
+}
+
+/// Forgets what is too old, in every database.
+pub(super) fn evict_everywhere(connection: &Connection, keep: Retention, now_ms: i64) -> rusqlite::Result<()> {
+    let databases: Vec<String> = connection
+        .prepare_cached("SELECT DISTINCT database FROM sb_ledger")?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    databases.iter().try_for_each(|database| evict(connection, database, 0, keep, now_ms))
 }
 
 /// The time in milliseconds since 1970.

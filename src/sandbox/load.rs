@@ -27,7 +27,9 @@ use super::node::Node;
 use super::overview::LoadKind;
 use super::plan::Plan;
 use super::store::CatalogError;
+use super::surface::metrics::{Carried, Outcome};
 use super::types::TableDef;
+use super::user::Privilege;
 use super::wire::LoadRequest;
 use crate::clock::{Clock as _, SystemClock};
 
@@ -45,6 +47,7 @@ pub(super) struct Job {
     load: Load,
     answer: Answer,
     begun: Instant,
+    carried: Carried,
 }
 
 /// Who asks a backend for something, and of which table.
@@ -69,6 +72,19 @@ impl Call {
             Err(format!("Access denied for {user}@{}", self.remote))
         }
     }
+
+    /// The same for somebody who may load into the table.
+    pub(super) fn loader(&self, node: &Node) -> Result<String, String> {
+        let user = self.user(node)?;
+        match node.store.may(&user, Privilege::Insert, &self.database, &self.table) {
+            Ok(true) => Ok(user),
+            Ok(false) => Err(format!(
+                "Access denied; you need (at least one of) the INSERT privilege(s) on TABLE {} for this operation",
+                self.table
+            )),
+            Err(error) => Err(format!("the sandbox's database failed: {error}")),
+        }
+    }
 }
 
 impl Job {
@@ -83,12 +99,12 @@ impl Job {
         if member.is_draining() {
             return Err(Box::new(answer.fail(SHUTTING_DOWN)));
         }
-        let request = match LoadRequest::parse(&call.headers) {
+        let request = match LoadRequest::parse(&call.headers, &node.limits(member)) {
             Ok(request) => request,
             Err(message) => return Err(Box::new(answer.fail(message))),
         };
         answer.label = request.label.clone().unwrap_or_else(function::uuid_text);
-        let user = match call.user(node) {
+        let user = match call.loader(node) {
             Ok(user) => user,
             Err(message) => return Err(Box::new(answer.fail(message))),
         };
@@ -117,7 +133,8 @@ impl Job {
                 answer.stream_load_plan_time_ms = millis(planned);
                 let (node, member) = (Arc::clone(node), Arc::clone(member));
                 let authority = call.authority.clone();
-                Ok(Self { node, member, deaths, authority, request, table, plan, load, answer, begun })
+                let carried = member.metrics.load_begun(LoadKind::Stream);
+                Ok(Self { node, member, deaths, authority, request, table, plan, load, answer, begun, carried })
             }
             Err(message) => {
                 abort(&load, &message);
@@ -145,6 +162,7 @@ impl Job {
         match result {
             Ok(error_url) => {
                 self.answer.error_url = error_url;
+                self.carried.ended(Outcome::Visible, body.received, tally.counts.loaded);
                 self.answer.show(tally.counts);
                 self.answer.status = "Success";
                 "OK".clone_into(&mut self.answer.message);
@@ -156,6 +174,7 @@ impl Job {
                     self.answer.show(tally.counts);
                 }
                 let message = failed.to_string();
+                self.carried.ended(Outcome::Aborted, body.received, 0);
                 if self.member.life().deaths == self.deaths {
                     abort(&self.load, &message);
                 } else {
@@ -177,7 +196,7 @@ impl Job {
         self.load.finish(Goal::Visible, |transaction| {
             let (table, plan) = (self.table.as_ref(), &self.plan);
             intake.pour(transaction, &self.request, (table, plan), Place::Table, tally)?;
-            tally.counts.judge(self.request.max_filter_ratio)?;
+            tally.counts.judge(self.request.max_filter_ratio, self.node.settings.empty_load_as_error())?;
             self.check_time()?;
             written = SystemClock.instant();
             url = error_url(&self.node, &self.authority, self.load.id(), tally);
@@ -248,8 +267,8 @@ fn refuse(answer: Answer, refusal: &Refusal, dialect: Dialect) -> Answer {
 pub(super) fn refusal_message(refusal: &Refusal, database: &str, label: &str, dialect: Dialect) -> String {
     match refusal {
         Refusal::Malformed => format!("Label format error. regex: ^[-\\w]{{1,128}}$, label: {label}"),
-        Refusal::Crowded(running) => {
-            format!("current running txns on db {database} is {running}, larger than limit {running}")
+        Refusal::Crowded(running, max) => {
+            format!("current running txns on db {database} is {running}, larger than limit {max}")
         }
         Refusal::Taken(_) if dialect.hides_used_labels() => format!(
             "STREAM_LOAD_TASK:{}, label{{{label}}}, error_msg{{cancel stream task for exception: Label [{label}] has \

@@ -1,6 +1,7 @@
 //! [`Member`]: one node of the sandbox, which can go down, come back, or be about to leave.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,8 @@ use tokio::sync::watch;
 
 use super::ledger::now_ms;
 use super::merge_commit::Windows;
+use super::surface::config::BackendSettings;
+use super::surface::metrics::BackendMetrics;
 use super::transaction::Contexts;
 use crate::clock::{Clock as _, SystemClock};
 
@@ -66,6 +69,9 @@ pub(super) struct Member {
     pub(super) contexts: Contexts,
     /// The small loads that it is putting together.
     pub(super) windows: Windows,
+    /// Its settings and what it has counted, if it is a backend.
+    pub(super) settings: Arc<BackendSettings>,
+    pub(super) metrics: Arc<BackendMetrics>,
     started_ms: AtomicI64,
     life: watch::Sender<Life>,
 }
@@ -87,6 +93,8 @@ impl Member {
             mysql,
             contexts: Contexts::default(),
             windows: Windows::default(),
+            settings: Arc::default(),
+            metrics: Arc::default(),
             started_ms: AtomicI64::new(now_ms()),
             life: watch::Sender::new(Life { power: Power::Up, deaths: 0 }),
         }

@@ -66,6 +66,7 @@ struct Window {
     label: String,
     load: Load,
     closes: Instant,
+    empty_load_as_error: bool,
     /// Nothing once it is closed.
     bodies: Mutex<Option<Vec<Intake>>>,
     /// Nothing until it has ended; then what went wrong, if anything.
@@ -109,11 +110,11 @@ impl Merging {
         member: &Arc<Member>,
         call: &Call,
     ) -> Result<(LoadRequest, Arc<TableDef>, Plan, String), String> {
-        let user = call.user(node)?;
+        let user = call.loader(node)?;
         if member.is_draining() {
             return Err(SHUTTING_DOWN.to_owned());
         }
-        let request = LoadRequest::parse(&call.headers)?;
+        let request = LoadRequest::parse(&call.headers, &node.limits(member))?;
         if matches!(&request.format, Format::Csv(dialect) if dialect.skip_header > 0) {
             return Err("skip_header is not supported with merge commit".to_owned());
         }
@@ -173,6 +174,7 @@ impl Merging {
             label,
             load,
             closes: SystemClock.instant() + self.interval,
+            empty_load_as_error: self.node.settings.empty_load_as_error(),
             bodies: Mutex::new(Some(vec![intake])),
             ended: watch::Sender::new(None),
         });
@@ -195,7 +197,7 @@ impl Window {
                 let plan = (self.table.as_ref(), &self.plan);
                 intake.pour(transaction, &self.request, plan, Place::Table, &mut tally)?;
             }
-            tally.counts.judge(self.request.max_filter_ratio)?;
+            tally.counts.judge(self.request.max_filter_ratio, self.empty_load_as_error)?;
             Ok::<_, Failed>(load::totals(&tally, bodies.iter().map(Intake::received).sum(), None))
         });
         let result = result.map_err(|failed| {

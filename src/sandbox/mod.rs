@@ -97,12 +97,12 @@ pub use error::Error;
 use error_log::ErrorLog;
 use frontend::Frontend;
 use label::Registry;
-use ledger::Retention;
 use lock::Lock;
 use member::{Kind, Life, Member, Power};
 use node::Node;
 use store::Store;
-use surface::frontend::Surface;
+use surface::config::FrontendSettings;
+use surface::metrics::FrontendMetrics;
 
 /// What a sandbox is to be.
 #[derive(Clone, Debug)]
@@ -232,17 +232,28 @@ impl Sandbox {
             listeners.iter().map(|(_, member)| Arc::clone(member)).collect::<Vec<_>>()
         };
         let (frontend_members, backend_members) = (members(&frontends), members(&backends));
+        let metrics = Arc::clone(&opened.metrics);
         let node = opened.into_node(&options, (frontend_members, backend_members), alive);
         let (shutdown, stop) = watch::channel(false);
         let mut listeners = JoinSet::new();
         for (listener, member) in frontends {
             let overview: Arc<dyn overview::Overview> = Arc::clone(&node.cluster) as _;
-            let surface = Surface::new(&member.name(), Arc::clone(&node.store), overview);
+            let metrics = if member.position == 0 { Arc::clone(&metrics) } else { Arc::default() };
+            let surface = surface::frontend::Surface::new(
+                &member.name(),
+                Arc::clone(&node.store),
+                overview,
+                metrics,
+                Arc::clone(&node.settings),
+            );
             let handler = Frontend { node: Arc::clone(&node), member: Arc::clone(&member), surface: Arc::new(surface) };
             listeners.spawn(live(listener, member, Arc::new(handler), stop.clone(), Some(PATIENCE)));
         }
         for (listener, member) in backends {
-            let handler = Backend { node: Arc::clone(&node), member: Arc::clone(&member), shutdown: stop.clone() };
+            let (metrics, settings) = (Arc::clone(&member.metrics), Arc::clone(&member.settings));
+            let surface = Arc::new(surface::backend::Surface::new(Arc::clone(&node.store), metrics, settings));
+            let (node, shutdown) = (Arc::clone(&node), stop.clone());
+            let handler = Backend { node, member: Arc::clone(&member), shutdown, surface };
             // A load whose body is whole is finished, however long it takes: its client would not know how it ended.
             listeners.spawn(live(listener, member, Arc::new(handler), stop.clone(), None));
         }
@@ -338,6 +349,8 @@ async fn sweep(node: Arc<Node>, mut stop: watch::Receiver<bool>) {
 struct Opened {
     lock: Lock,
     store: Arc<Store>,
+    settings: Arc<FrontendSettings>,
+    metrics: Arc<FrontendMetrics>,
     registry: Arc<Registry>,
     error_log: ErrorLog,
 }
@@ -349,11 +362,13 @@ impl Opened {
         let password = options.password.as_ref().map(|password| password.expose().as_str());
         let database = |source: Box<dyn std::error::Error + Send + Sync>| Error::Database { dir: dir.clone(), source };
         let store = Arc::new(Store::open(dir, password).map_err(|error| database(error.into()))?);
-        let keep = Retention { count_max: options.label_keep_max, age_max: options.label_keep };
-        let registry = Registry::open(Arc::clone(&store), keep).map_err(|error| database(error.into()))?;
+        let settings = FrontendSettings::default().with_labels_kept(options.label_keep_max, options.label_keep);
+        let (settings, metrics) = (Arc::new(settings), Arc::new(FrontendMetrics::default()));
+        let registry = Registry::open(Arc::clone(&store), Arc::clone(&settings), Arc::clone(&metrics));
+        let registry = registry.map_err(|error| database(error.into()))?;
         let failed = |source: io::Error| Error::Directory { path: dir.clone(), source };
         let error_log = ErrorLog::open(dir).map_err(failed)?;
-        Ok((Self { lock, store, registry: Arc::new(registry), error_log }, options))
+        Ok((Self { lock, store, settings, metrics, registry: Arc::new(registry), error_log }, options))
     }
 
     fn into_node(
@@ -362,7 +377,7 @@ impl Opened {
         (frontends, backends): (Vec<Arc<Member>>, Vec<Arc<Member>>),
         alive: mpsc::Sender<()>,
     ) -> Arc<Node> {
-        let Self { lock, store, registry, error_log } = self;
+        let Self { lock, store, settings, registry, error_log, .. } = self;
         let advertised = options.advertise_host.clone();
         let cluster = Cluster::new(options.dialect, Arc::clone(&registry), frontends, backends, advertised);
         Arc::new(Node {
@@ -372,6 +387,7 @@ impl Opened {
             cluster: Arc::new(cluster),
             coordinator: Coordinator::default(),
             error_log,
+            settings,
             discard: options.discard,
             lock,
             _alive: alive,

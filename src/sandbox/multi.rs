@@ -92,7 +92,7 @@ impl Multi {
                     return Err(Failed::Aborted(super::label::COORDINATOR_DOWN.to_owned()));
                 }
                 let mut tally = Tally::default();
-                work.pour(transaction, Place::Table, &mut tally)?;
+                work.pour(transaction, Place::Table, node.settings.empty_load_as_error(), &mut tally)?;
                 bytes += work.received();
                 all.counts = all.counts + tally.counts;
             }

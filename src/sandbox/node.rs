@@ -12,6 +12,8 @@ use super::label::Registry;
 use super::lock::Lock;
 use super::member::{Kind, Member, Order};
 use super::store::Store;
+use super::surface::config::FrontendSettings;
+use super::wire::Limits;
 
 /// The state behind all listeners.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub(super) struct Node {
     pub(super) cluster: Arc<Cluster>,
     pub(super) coordinator: Coordinator,
     pub(super) error_log: ErrorLog,
+    /// The frontends' settings, which they share.
+    pub(super) settings: Arc<FrontendSettings>,
     /// Whether rows are counted and dropped.
     pub(super) discard: bool,
     /// Held as long as anything may write: given back after the database, before whoever waits for that is told.
@@ -32,6 +36,15 @@ pub(super) struct Node {
 }
 
 impl Node {
+    /// What a load on a backend is allowed.
+    pub(super) fn limits(&self, backend: &Member) -> Limits {
+        Limits {
+            timeout: self.settings.load_timeout(),
+            body_bytes_max: backend.settings.body_bytes_max(),
+            json_bytes_max: backend.settings.json_bytes_max(),
+        }
+    }
+
     /// Carries out what somebody wants done to a node.
     pub(super) fn order(&self, member: &Member, order: Order) {
         let led = member.kind == Kind::Frontend && self.cluster.leader().position == member.position;

@@ -15,6 +15,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::ingest::{Destination, Failed, Tally, fill};
 use super::plan::{Operation, Plan};
+use super::tablet;
 use super::types::{TableDef, quote};
 use super::wire::LoadRequest;
 
@@ -56,6 +57,7 @@ pub(super) fn publish(transaction: &Transaction<'_>, owner: i64) -> Result<(), F
             )));
         }
         transaction.execute_batch(&sql).map_err(|error| changed(&name, error))?;
+        tablet::bump_version(transaction, table_id)?;
         remove(transaction, id)?;
     }
     Ok(())

@@ -13,6 +13,7 @@ use crate::sandbox::ingest::ingest;
 use crate::sandbox::overview::fake::Fake;
 use crate::sandbox::sql::Session;
 use crate::sandbox::store::Store;
+use crate::sandbox::wire::Limits;
 
 /// A store with a database `d` and a table `t` in it.
 struct World {
@@ -99,7 +100,7 @@ fn request(headers: &[(&str, &str)]) -> LoadRequest {
         let name: HeaderName = name.parse().expect("a name");
         map.insert(name, HeaderValue::from_str(value).expect("a value"));
     }
-    LoadRequest::parse(&map).expect("the headers are sound")
+    LoadRequest::parse(&map, &Limits::default()).expect("the headers are sound")
 }
 
 #[test]

@@ -28,14 +28,10 @@ use super::multi::Multi;
 use super::node::Node;
 use super::overview::LoadKind;
 use super::plan::Plan;
+use super::surface::metrics::{Carried, Outcome};
 use super::types::TableDef;
-use super::wire::{self, Format, LoadRequest};
+use super::wire::{self, Format, Limits, LoadRequest};
 use crate::clock::{Clock as _, SystemClock};
-
-/// How long a transaction may stay in PREPARED when it does not say (`prepared_transaction_default_timeout_second`).
-const PREPARED_TIMEOUT_DEFAULT: Duration = Duration::from_hours(24);
-/// How long a transaction may take from begin to prepare when it does not say.
-const TIMEOUT_DEFAULT: Duration = Duration::from_mins(10);
 
 /// The transactions whose data a backend holds, by label and, for one over several tables, table.
 #[derive(Debug, Default)]
@@ -206,17 +202,23 @@ impl Work {
         &mut self,
         transaction: &rusqlite::Transaction<'_>,
         place: Place,
+        empty_load_as_error: bool,
         tally: &mut Tally,
     ) -> Result<(), Failed> {
         let Some((request, table, plan)) = &self.first else { return Ok(()) };
         self.intake.pour(transaction, request, (table, plan), place, tally)?;
-        tally.counts.judge(request.max_filter_ratio)
+        tally.counts.judge(request.max_filter_ratio, empty_load_as_error)
     }
 
     /// Checks that a body may follow those that came before, and remembers what the first was sent with.
-    fn admit(&mut self, request: LoadRequest, table: &Arc<TableDef>, headers: &HeaderMap) -> Result<(), String> {
+    fn admit(
+        &mut self,
+        request: LoadRequest,
+        table: &Arc<TableDef>,
+        (headers, limits): (&HeaderMap, &Limits),
+    ) -> Result<(), String> {
         let announced = self.announced + request.content_length.unwrap_or(0);
-        wire::check_sizes(announced, &request.format, headers)?;
+        wire::check_sizes(announced, &request.format, headers, limits)?;
         match &mut self.first {
             Some((first, ..)) if !first.is_like(&request) => return Err("load request not equal last.".to_owned()),
             Some((first, ..)) => first.content_length = request.content_length,
@@ -274,11 +276,11 @@ impl Request<'_> {
         if self.member.is_draining() {
             return self.fail("SERVICE_UNAVAILABLE", SHUTTING_DOWN);
         }
-        let user = match self.call.user(self.node) {
+        let user = match self.call.loader(self.node) {
             Ok(user) => user,
             Err(message) => return self.fail("ANALYSIS_ERROR", message),
         };
-        let times = match Times::parse(&self.call.headers, TIMEOUT_DEFAULT) {
+        let times = match Times::parse(&self.call.headers, self.node.settings.load_timeout()) {
             Ok(times) => times,
             Err(message) => return self.fail("INVALID_ARGUMENT", message),
         };
@@ -329,7 +331,7 @@ impl Request<'_> {
     pub(super) fn load(&self) -> Result<Upload, Box<TransactionAnswer>> {
         let started = SystemClock.instant();
         let fail = |status, message: String| Err(Box::new(self.fail(status, message)));
-        if let Err(message) = self.call.user(self.node) {
+        if let Err(message) = self.call.loader(self.node) {
             return fail("INTERNAL_ERROR", message);
         }
         let Some(context) = self.member.contexts.find(self.label, "") else {
@@ -355,16 +357,18 @@ impl Request<'_> {
     /// The same for a transaction over several tables, which may see this one for the first time.
     pub(super) fn load_part(&self, multi: &Arc<Multi>) -> Result<Upload, Box<TransactionAnswer>> {
         let started = SystemClock.instant();
-        let context = match self.member.contexts.find(self.label, &self.call.table) {
-            Some(context) => context,
-            None => {
-                let work = Work::new(self.node);
-                let work = work.map_err(|error| Box::new(self.fail("INTERNAL_ERROR", error.to_string())))?;
-                let times = Times { timeout: multi.timeout, idle_timeout: None };
-                let context = Arc::new(Context::new(self.call, self.label, (multi.id, None), work, &times));
-                let key = (self.label.to_owned(), self.call.table.clone());
-                Arc::clone(self.member.contexts.lock().entry(key).or_insert(context))
-            }
+        if let Err(message) = self.call.loader(self.node) {
+            return Err(Box::new(self.fail("INTERNAL_ERROR", message)));
+        }
+        let context = if let Some(context) = self.member.contexts.find(self.label, &self.call.table) {
+            context
+        } else {
+            let work = Work::new(self.node);
+            let work = work.map_err(|error| Box::new(self.fail("INTERNAL_ERROR", error.to_string())))?;
+            let times = Times { timeout: multi.timeout, idle_timeout: None };
+            let context = Arc::new(Context::new(self.call, self.label, (multi.id, None), work, &times));
+            let key = (self.label.to_owned(), self.call.table.clone());
+            Arc::clone(self.member.contexts.lock().entry(key).or_insert(context))
         };
         let Some(work) = context.try_work() else {
             return Err(Box::new(self.fail("TXN_IN_PROCESSING", in_processing(self.label))));
@@ -380,13 +384,14 @@ impl Request<'_> {
         started: Instant,
         multi: Option<Arc<Multi>>,
     ) -> Result<Upload, Box<TransactionAnswer>> {
-        let admitted = LoadRequest::parse(&self.call.headers).and_then(|mut request| {
+        let limits = self.node.limits(self.member);
+        let admitted = LoadRequest::parse(&self.call.headers, &limits).and_then(|mut request| {
             if let (Format::Csv(dialect), None) = (&mut request.format, &multi) {
                 dialect.forget_quotes();
             }
             let table = self.node.store.table(&self.call.database, &self.call.table);
             let table = table.map_err(|error| load::catalog_message(&error))?;
-            work.admit(request, &table, &self.call.headers)
+            work.admit(request, &table, (&self.call.headers, &limits))
         });
         let plan_ms = millis(started);
         work.plan_ms += plan_ms;
@@ -398,6 +403,7 @@ impl Request<'_> {
             multi,
             answer: self.answer(),
             plan_ms,
+            carried: self.member.metrics.load_begun(LoadKind::Transaction),
         };
         match admitted {
             Ok(()) => Ok(upload),
@@ -436,7 +442,7 @@ impl Request<'_> {
             (End::Commit, _) => Goal::Visible,
             (End::Prepare, Ok(given)) => {
                 let given = given.filter(|_| self.node.cluster.dialect.limits_prepared());
-                Goal::Prepared(given.unwrap_or(PREPARED_TIMEOUT_DEFAULT))
+                Goal::Prepared(given.unwrap_or(self.node.settings.prepared_timeout()))
             }
             (End::Prepare, Err(message)) => return self.fail("INVALID_ARGUMENT", message),
         };
@@ -475,7 +481,7 @@ impl Request<'_> {
         let received = work.received();
         let place = if goal == Goal::Visible { Place::Table } else { Place::Stage(load.id()) };
         let result = load.finish(goal, |transaction| {
-            let poured = work.pour(transaction, place, &mut tally);
+            let poured = work.pour(transaction, place, self.node.settings.empty_load_as_error(), &mut tally);
             url = load::error_url(self.node, &self.call.authority, load.id(), &tally);
             poured?;
             written = SystemClock.instant();
@@ -526,6 +532,7 @@ pub(super) struct Upload {
     multi: Option<Arc<Multi>>,
     answer: TransactionAnswer,
     plan_ms: u64,
+    carried: Carried,
 }
 
 impl Upload {
@@ -543,6 +550,7 @@ impl Upload {
         if let Err(failed) = taken {
             return self.abort("INTERNAL_ERROR", failed.to_string());
         }
+        self.carried.ended(Outcome::Visible, body.received, 0);
         TransactionAnswer {
             txn_id: Some(self.context.id),
             load_bytes: Some(body.received),

@@ -18,8 +18,22 @@ use super::json_path::Path;
 const TIMEOUT_DEFAULT: Duration = Duration::from_mins(10);
 const TIMEOUT_SECONDS_MAX: u64 = 259_200;
 const SEPARATOR_BYTES_MAX: usize = 50;
-const JSON_BYTES_MAX: u64 = 100 * 1024 * 1024;
-const BODY_BYTES_MAX: u64 = 102_400 * 1024 * 1024;
+
+/// What a server allows a load that does not say, and to all loads.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// How long a load may take when it does not say.
+    pub(super) timeout: Duration,
+    pub(super) body_bytes_max: u64,
+    pub(super) json_bytes_max: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let megabyte = 1024 * 1024;
+        Self { timeout: TIMEOUT_DEFAULT, body_bytes_max: 102_400 * megabyte, json_bytes_max: 100 * megabyte }
+    }
+}
 
 /// A load, as its headers describe it.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,14 +78,12 @@ pub(super) enum Format {
 
 impl LoadRequest {
     /// Reads the headers. The error is the message of the reply.
-    pub(super) fn parse(headers: &HeaderMap) -> Result<Self, String> {
+    pub(super) fn parse(headers: &HeaderMap, limits: &Limits) -> Result<Self, String> {
         let headers = Headers(headers);
         let content_length = headers.number(CONTENT_LENGTH.as_str())?;
-        if let Some(length) = content_length.filter(|length| *length > BODY_BYTES_MAX) {
-            return Err(format!("body size {length} exceed limit: {BODY_BYTES_MAX}, streaming_load_max_mb"));
-        }
         headers.refuse_what_is_not_offered()?;
-        let (format, codec) = headers.format(content_length)?;
+        let (format, codec) = headers.format()?;
+        check_sizes(content_length.unwrap_or(0), &format, headers.0, limits)?;
         Ok(Self {
             label: headers.text("label")?.map(str::to_owned),
             format,
@@ -85,7 +97,7 @@ impl LoadRequest {
             merge_condition: headers.text("merge_condition")?.map(str::to_owned),
             negative: headers.flag("negative")?,
             partitions: headers.partitions()?,
-            timeout: headers.timeout()?,
+            timeout: seconds(headers.0, "timeout")?.unwrap_or(limits.timeout),
             content_length,
         })
     }
@@ -131,15 +143,19 @@ pub(super) fn flag(headers: &HeaderMap, name: &str) -> bool {
     text(headers, name).is_some_and(|text| text.eq_ignore_ascii_case("true"))
 }
 
-/// Checks what the bodies of a transaction announce together. The error is the message of the reply.
-pub(super) fn check_sizes(announced: u64, format: &Format, headers: &HeaderMap) -> Result<(), String> {
-    if announced > BODY_BYTES_MAX {
-        return Err(format!("body size {announced} exceed limit: {BODY_BYTES_MAX}, streaming_load_max_mb"));
+/// Checks what the bodies of a load announce together. The error is the message of the reply.
+pub(super) fn check_sizes(announced: u64, format: &Format, headers: &HeaderMap, limits: &Limits) -> Result<(), String> {
+    let (body_max, json_max) = (limits.body_bytes_max, limits.json_bytes_max);
+    if announced > body_max {
+        return Err(format!("body size {announced} exceed limit: {body_max}, streaming_load_max_mb"));
     }
-    match format {
-        Format::Json(_) => Headers(headers).check_json_size(Some(announced)),
-        Format::Csv(_) => Ok(()),
+    if matches!(format, Format::Json(_)) && announced > json_max && !flag(headers, "ignore_json_size") {
+        return Err(format!(
+            "The size of this batch exceed the max size [{json_max}] of json type data [{announced}]. Set \
+             ignore_json_size to skip the check"
+        ));
     }
+    Ok(())
 }
 
 /// Typed access to headers.
@@ -180,15 +196,10 @@ impl Headers<'_> {
         ratio.ok_or_else(|| format!("Invalid {name} format. Must be a number from 0 to 1: {text}"))
     }
 
-    fn timeout(&self) -> Result<Duration, String> {
-        Ok(seconds(self.0, "timeout")?.unwrap_or(TIMEOUT_DEFAULT))
-    }
-
-    fn format(&self, length: Option<u64>) -> Result<(Format, Option<Codec>), String> {
+    fn format(&self) -> Result<(Format, Option<Codec>), String> {
         let named = self.compression()?;
         let name = self.text("format")?.unwrap_or("csv").to_ascii_lowercase();
         if name == "json" {
-            self.check_json_size(length)?;
             return Ok((Format::Json(self.layout()?), named));
         }
         // With CSV the compression headers are read, checked, and then forgotten: only the format's name counts.
@@ -217,16 +228,6 @@ impl Headers<'_> {
             "ZSTD" => Ok(Some(Codec::Zstd)),
             "DEFLATE" => Ok(Some(Codec::Deflate)),
             _ => Err(format!("Unsupported compression type: {name}")),
-        }
-    }
-
-    fn check_json_size(&self, length: Option<u64>) -> Result<(), String> {
-        match length {
-            Some(length) if length > JSON_BYTES_MAX && !self.flag("ignore_json_size")? => Err(format!(
-                "The size of this batch exceed the max size [{JSON_BYTES_MAX}] of json type data [{length}]. \
-                 Set ignore_json_size to skip the check"
-            )),
-            _ => Ok(()),
         }
     }
 

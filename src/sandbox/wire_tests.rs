@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Codec, Format, LoadRequest, Mapping, Path, unescape};
+use super::{Codec, Format, Limits, LoadRequest, Mapping, Path, unescape};
 
 fn parse(headers: &[(&str, &str)]) -> Result<LoadRequest, String> {
     let mut map = HeaderMap::new();
@@ -12,7 +12,7 @@ fn parse(headers: &[(&str, &str)]) -> Result<LoadRequest, String> {
         let name = HeaderName::from_bytes(name.as_bytes()).expect("a header name");
         map.append(name, HeaderValue::from_bytes(value.as_bytes()).expect("a header value"));
     }
-    LoadRequest::parse(&map)
+    LoadRequest::parse(&map, &Limits::default())
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod hostile;
 mod idempotence;
 mod interrupts;
 mod lies;
+mod operations;
 mod outside;
 mod real_data;
 mod rejects;

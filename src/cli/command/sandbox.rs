@@ -40,7 +40,7 @@ async fn serve(args: SandboxArgs) -> Exit {
     );
     let followers = addresses.followers.iter().map(|address| ("follower", address));
     for (name, address) in followers.chain(addresses.more_backends.iter().map(|address| ("be", address))) {
-        ready.push_str(&format!(" {name}=http://{address}"));
+        ready.extend([" ", name, "=http://", &address.to_string()]);
     }
     render::result(&ready);
     interrupted().await;

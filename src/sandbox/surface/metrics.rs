@@ -1,4 +1,4 @@
-//! What a node has counted: loads, transactions, queries, connections.
+//! What a node has counted: loads, transactions, queries. Connections are the store's sessions.
 //!
 //! Each node has its own numbers, from its start. Who does something tells it here, in one call:
 //!
@@ -11,7 +11,6 @@
 //! | a transaction is begun, or is not for its label or the limit | [`FrontendMetrics::transaction_begun`], [`FrontendMetrics::transaction_refused`] |
 //! | it is visible or aborted | [`FrontendMetrics::transaction_ended`], with the time since its begin |
 //! | a statement is answered, over MySQL or HTTP | [`FrontendMetrics::query_ended`] |
-//! | a MySQL client has logged in | [`FrontendMetrics::connected`]; its guard lives as long as the connection |
 //!
 //! Nothing here is estimated. Quantiles are those of the newest [`LATENCIES_MAX`] latencies.
 
@@ -156,7 +155,6 @@ pub(in crate::sandbox) struct FrontendMetrics {
     queries: Count,
     failed_queries: Count,
     query_latency: Latency,
-    connections: Count,
 }
 
 impl FrontendMetrics {
@@ -201,12 +199,6 @@ impl FrontendMetrics {
         }
     }
 
-    /// Counts a connection for as long as it lasts.
-    pub(in crate::sandbox) fn connected(self: &Arc<Self>) -> Connected {
-        self.connections.add(1);
-        Connected(Arc::clone(self))
-    }
-
     /// Everything, by the server's names.
     pub(super) fn families(&self) -> Vec<Family> {
         let ended = self.visible.get() + self.aborted.get();
@@ -219,7 +211,6 @@ impl FrontendMetrics {
             Family::one("txn_running", Type::Gauge, "nounit", "transactions that are under way", running),
             counter("query_total", "requests", "statements that were answered", &self.queries),
             counter("query_err", "requests", "statements that failed", &self.failed_queries),
-            Family::one("connection_total", Type::Gauge, "connections", "MySQL clients", self.connections.get()),
         ];
         for request in Request::ALL {
             let name = format!("txn_stream_load_{}_num", request.name());
@@ -242,17 +233,6 @@ impl FrontendMetrics {
             families.push(latency);
         }
         families
-    }
-}
-
-/// A connection that is counted, until it is dropped.
-#[derive(Debug)]
-#[must_use = "dropping it ends the connection for the metrics"]
-pub(in crate::sandbox) struct Connected(Arc<FrontendMetrics>);
-
-impl Drop for Connected {
-    fn drop(&mut self) {
-        self.0.connections.less();
     }
 }
 

@@ -8,8 +8,7 @@ use serde_json::{Map, Value, json};
 use super::route::Access;
 use crate::sandbox::http::{self, Credentials, Ends, Reply};
 use crate::sandbox::store::{CatalogError, Store};
-
-const ADMINISTRATOR: &str = "root";
+use crate::sandbox::user::Privilege;
 
 /// Says that it went well, behind what else there is to say.
 pub(in crate::sandbox) fn success(mut answer: Map<String, Value>) -> Reply {
@@ -37,19 +36,33 @@ pub(in crate::sandbox) fn authenticate(store: &Store, head: &Parts, ends: Ends) 
     }
 }
 
-/// Lets in who may ask; the name of the user, if one is asked for.
-pub(super) fn admit(store: &Store, head: &Parts, ends: Ends, access: Access) -> Result<String, Box<Reply>> {
+/// Lets in who may ask about this; the name of the user, if one is asked for.
+pub(super) fn admit(
+    store: &Store,
+    head: &Parts,
+    ends: Ends,
+    access: Access,
+    (database, table): (&str, &str),
+) -> Result<String, Box<Reply>> {
     if access == Access::Anybody {
         return Ok(String::new());
     }
     let user = authenticate(store, head, ends)?.user;
-    if access == Access::Administrator && user != ADMINISTRATOR {
-        return Err(denied(&user, ends));
+    let may = match access {
+        Access::Anybody | Access::User => Ok(true),
+        Access::Select => store.may(&user, Privilege::Select, database, table),
+        Access::Insert => store.may(&user, Privilege::Insert, database, table),
+        Access::Operator => store.is_operator(&user),
+    };
+    match may {
+        Ok(true) => Ok(user),
+        Ok(false) => Err(denied(&user, ends)),
+        Err(error) => Err(Box::new(broken(&error))),
     }
-    Ok(user)
 }
 
-fn denied(user: &str, ends: Ends) -> Box<Reply> {
+/// What is said to somebody who may not.
+pub(in crate::sandbox) fn denied(user: &str, ends: Ends) -> Box<Reply> {
     let message = format!("Access denied for {user}@{}", ends.remote);
     let mut reply = failure(StatusCode::UNAUTHORIZED, &message);
     reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"\""));

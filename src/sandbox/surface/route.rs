@@ -1,6 +1,5 @@
 //! Routes: which function answers which path, who may ask it, and the same as a table on paper.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -56,15 +55,23 @@ impl Asked {
 pub(super) enum Access {
     Anybody,
     User,
-    Administrator,
+    /// Who may read the table that the path names.
+    Select,
+    /// Who may load into it.
+    Insert,
+    /// Who looks after the cluster.
+    Operator,
 }
+
+/// What answers a request, where blocking is allowed.
+pub(super) type Respond<S> = fn(&S, &Asked) -> Reply;
 
 /// What becomes of a request.
 pub(super) enum Does<S: 'static> {
     /// It is answered as a server does.
-    Answers(fn(&S, &Asked) -> Reply),
+    Answers(Respond<S>),
     /// It is answered as by a server that has this switched off, or does not let this client have it.
-    Declines(fn(&S, &Asked) -> Reply),
+    Declines(Respond<S>),
     /// Another part of the node takes it before this one is asked.
     Elsewhere,
     /// 404, as for a path that there is not.
@@ -80,12 +87,62 @@ pub(super) struct Route<S: 'static> {
     pub(super) access: Access,
     pub(super) does: Does<S>,
     /// Where its shape is known from: a section of the protocol, or `unverified`.
+    #[allow(dead_code, reason = "for the paper, which is checked in tests")]
     pub(super) basis: &'static str,
     /// What the sandbox's answer is worth.
+    #[allow(dead_code, reason = "for the paper, which is checked in tests")]
     pub(super) note: &'static str,
 }
 
 impl<S> Route<S> {
+    /// A route whose requests are answered.
+    pub(super) const fn answers(
+        methods: &'static str,
+        path: &'static str,
+        access: Access,
+        respond: Respond<S>,
+        basis: &'static str,
+        note: &'static str,
+    ) -> Self {
+        Self { methods, path, access, does: Does::Answers(respond), basis, note }
+    }
+
+    /// A route whose requests are declined.
+    pub(super) const fn declines(
+        methods: &'static str,
+        path: &'static str,
+        access: Access,
+        respond: Respond<S>,
+        note: &'static str,
+    ) -> Self {
+        Self { methods, path, access, does: Does::Declines(respond), basis: "unverified", note }
+    }
+
+    /// A route whose requests another part of the node answers.
+    pub(super) const fn elsewhere(
+        methods: &'static str,
+        path: &'static str,
+        access: Access,
+        basis: &'static str,
+        note: &'static str,
+    ) -> Self {
+        Self { methods, path, access, does: Does::Elsewhere, basis, note }
+    }
+
+    /// A path of a server that the sandbox does not have.
+    pub(super) const fn missing(methods: &'static str, path: &'static str, note: &'static str) -> Self {
+        Self { methods, path, access: Access::Anybody, does: Does::Missing, basis: "unverified", note }
+    }
+
+    /// The database and the table that the path names; nothing for what it does not.
+    fn about<'a>(&self, path: &'a [String]) -> (&'a str, &'a str) {
+        let parts = self.path.split('/').filter(|part| part.starts_with('{'));
+        let value = |wanted: &str| {
+            parts.clone().zip(path).find(|(part, _)| *part == wanted).map_or("", |(_, value)| value.as_str())
+        };
+        (value("{db}"), value("{table}"))
+    }
+
     /// What stands at the braces, if this is the route of a request.
     fn matches(&self, method: &str, segments: &[String]) -> Option<Vec<String>> {
         let pattern: Vec<&str> = self.path.split('/').filter(|part| !part.is_empty()).collect();
@@ -124,7 +181,7 @@ pub(super) async fn answer<S: Send + Sync + 'static>(
             Err(_) => return rest::failure(StatusCode::BAD_REQUEST, "the body is too long or broke off"),
         }
     };
-    http::blocking(move || match rest::admit(&store, &head, ends, route.access) {
+    http::blocking(move || match rest::admit(&store, &head, ends, route.access, route.about(&path)) {
         Ok(user) => respond(&surface, &Asked { head, body, path, ends, user }),
         Err(refusal) => *refusal,
     })
@@ -132,19 +189,24 @@ pub(super) async fn answer<S: Send + Sync + 'static>(
 }
 
 /// The routes as a table on paper.
+#[cfg(test)]
 pub(super) fn table<S>(routes: &[Route<S>]) -> String {
     let mut table = "| | Path | Who | Here | Known from | |\n|---|---|---|---|---|---|\n".to_owned();
     for route in routes {
+        use std::fmt::Write as _;
         let who = match route.access {
             Access::Anybody => "anybody",
             Access::User => "a user",
-            Access::Administrator => "root",
+            Access::Select => "SELECT",
+            Access::Insert => "INSERT",
+            Access::Operator => "OPERATE",
         };
         let here = match route.does {
             Does::Answers(_) | Does::Elsewhere => "answered",
             Does::Declines(_) => "declined",
             Does::Missing => "404",
         };
+        let who = if matches!(route.does, Does::Missing) { "" } else { who };
         let Route { methods, path, basis, note, .. } = route;
         writeln!(table, "| {methods} | `{path}` | {who} | {here} | {basis} | {note} |").expect("a text takes more");
     }

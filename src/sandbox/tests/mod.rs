@@ -6,6 +6,7 @@ mod formats;
 mod labels;
 mod protocol;
 mod sql;
+mod surface;
 mod tables;
 
 use std::path::Path;
