@@ -224,7 +224,7 @@ impl Surface {
 
     /// The number of the last transaction that was written down, which is the only journal here.
     fn journal_id(&self) -> rusqlite::Result<u64> {
-        let sql = "SELECT coalesce(max(id), 0) FROM sb_loads";
+        let sql = "SELECT coalesce(max(id), 0) FROM sb_ledger";
         self.store.read(|connection| connection.query_row(sql, [], |row| row.get(0)))
     }
 
