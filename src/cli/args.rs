@@ -418,6 +418,9 @@ pub(super) struct SandboxArgs {
     /// Accept and count loads without storing their rows, to measure a client.
     #[arg(long)]
     pub(super) discard: bool,
+    /// Faults to strike, by rules and a seed: a JSON file, see docs/faults.md.
+    #[arg(long, value_name = "FILE")]
+    pub(super) faults: Option<PathBuf>,
 }
 
 /// Loads under way; none lets the program choose.

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use hyper::body::Incoming;
 use hyper::header::CONTENT_TYPE;
 use hyper::{Method, Request, StatusCode};
 use serde::Serialize;
@@ -14,7 +13,7 @@ use super::answer::TransactionAnswer;
 use super::body::{Body, Piece};
 use super::control;
 use super::coordinator::{Named, Operation};
-use super::http::{self, Ends, Handler, Reply};
+use super::http::{self, Ends, Handler, Incoming, Reply};
 use super::label::TIMED_OUT;
 use super::load::{self, Call, Job, SHUTTING_DOWN};
 use super::member::Member;

@@ -13,8 +13,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Buf, Bytes};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use tokio::sync::Notify;
+
+use super::http::Incoming;
 
 /// How much has to have come before the reader is woken. Nothing is seen of a load before its end, so a client that
 /// sends less than this at a time does not notice.

@@ -9,11 +9,10 @@
 
 use std::sync::Arc;
 
-use hyper::body::Incoming;
 use hyper::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 
-use super::http::{self, Ends, Reply};
+use super::http::{self, Ends, Incoming, Reply};
 use super::member::Order;
 use super::node::Node;
 use super::overview::{NodeView, Overview, Role};

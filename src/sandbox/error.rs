@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::fault::Wrong;
 use crate::failure::{Code, Failure};
 
 /// Why a sandbox does not start.
@@ -38,6 +39,22 @@ pub enum Error {
         /// What went wrong with it.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The file of faults cannot be read.
+    #[error("the faults in {} cannot be read", path.display())]
+    FaultsUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file of faults is wrong.
+    #[error("the faults in {} are wrong", path.display())]
+    Faults {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        source: Wrong,
+    },
     /// A port is taken or not allowed.
     #[error("cannot listen on {address}")]
     Listen {
@@ -50,7 +67,10 @@ pub enum Error {
 
 impl Failure for Error {
     fn code(&self) -> Code {
-        Code::SandboxUnusable
+        match self {
+            Self::Faults { .. } | Self::FaultsUnreadable { .. } => Code::Usage,
+            _ => Code::SandboxUnusable,
+        }
     }
 
     fn hint(&self) -> Option<String> {
@@ -67,6 +87,8 @@ impl Failure for Error {
                     path.display()
                 )
             }
+            Self::FaultsUnreadable { .. } => "--faults takes a file that you may read".to_owned(),
+            Self::Faults { .. } => "docs/faults.md has every key, and an example of every fault".to_owned(),
             Self::Listen { .. } => {
                 "stop what listens there, or choose another port with --fe-port, --be-port and --mysql-port; \
                                     0 takes any free one"

@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Either, Limited};
-use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, EXPECT, HeaderName, HeaderValue, LOCATION};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode, Version};
@@ -21,7 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::control;
 use super::coordinator::{Named, Operation, Verdict};
 use super::dialect::Dialect;
-use super::http::{self, Ends, Handler, Pieces, Reply};
+use super::http::{self, Ends, Handler, Incoming, Pieces, Reply};
 use super::member::Member;
 use super::node::Node;
 use super::overview::Overview;

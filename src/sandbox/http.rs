@@ -12,7 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http_body_util::{Either, Full};
-use hyper::body::{Body, Frame, Incoming};
+use hyper::body::{Body, Frame};
 use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -24,6 +24,9 @@ use serde_json::ser::{PrettyFormatter, Serializer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+
+pub(super) use super::fault::Incoming;
+use super::fault::{Gate, Socket, Tap};
 
 /// How much of a body a connection reads ahead.
 const READ_BYTES_MAX: usize = 256 * 1024;
@@ -66,16 +69,19 @@ pub(super) trait Handler: Send + Sync + 'static {
 pub(super) async fn serve(
     listener: TcpListener,
     handler: Arc<impl Handler>,
+    gate: Gate,
     mut shutdown: watch::Receiver<bool>,
     patience: Option<Duration>,
 ) {
+    let gate = Arc::new(gate);
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             () = stopped(&mut shutdown) => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, remote)) => {
-                    connections.spawn(connection(stream, remote, Arc::clone(&handler), shutdown.clone()));
+                    let (handler, gate) = (Arc::clone(&handler), Arc::clone(&gate));
+                    connections.spawn(connection(stream, remote, handler, gate, shutdown.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(error = %error, "a connection could not be accepted");
@@ -105,26 +111,40 @@ async fn connection(
     stream: TcpStream,
     remote: SocketAddr,
     handler: Arc<impl Handler>,
+    gate: Arc<Gate>,
     mut shutdown: watch::Receiver<bool>,
 ) {
     let Ok(local) = stream.local_addr() else { return };
     // Answers are small, and a client waits for each.
     let _ = stream.set_nodelay(true);
     let ends = Ends { local: local.ip(), remote: remote.ip() };
+    let socket = Socket::new(stream, local);
+    if !gate.admit(&socket, &shutdown).await {
+        return;
+    }
+    let (tap, stop) = (Tap(Arc::clone(&socket)), shutdown.clone());
+    let ended = Arc::clone(&socket);
     let service = service_fn(move |request| {
-        let handler = Arc::clone(&handler);
-        async move { Ok::<_, Infallible>(handler.handle(request, ends).await) }
+        let (handler, gate) = (Arc::clone(&handler), Arc::clone(&gate));
+        let passed = gate.pass(handler, request, ends, Arc::clone(&socket), stop.clone());
+        async move { Ok::<_, Infallible>(passed.await) }
     });
     let connection = http1::Builder::new()
         .title_case_headers(true)
         .max_buf_size(READ_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(tap), service);
     tokio::pin!(connection);
     let served = tokio::select! {
         served = connection.as_mut() => served,
+        // A request whose connection a fault has ended is dropped, as it is when a client goes away.
+        () = ended.ended() => return,
         () = stopped(&mut shutdown) => {
+            ended.hasten();
             connection.as_mut().graceful_shutdown();
-            connection.await
+            tokio::select! {
+                served = connection => served,
+                () = ended.ended() => return,
+            }
         }
     };
     if let Err(error) = served {

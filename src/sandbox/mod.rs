@@ -31,6 +31,7 @@ mod decompress;
 mod dialect;
 mod error;
 mod error_log;
+mod fault;
 mod frontend;
 mod function;
 #[cfg(any(test, fuzzing))]
@@ -95,6 +96,8 @@ use coordinator::Coordinator;
 pub use dialect::Dialect;
 pub use error::Error;
 use error_log::ErrorLog;
+pub use fault::Wrong as FaultsWrong;
+use fault::{Faults, Gate};
 use frontend::Frontend;
 use label::Registry;
 use lock::Lock;
@@ -134,6 +137,8 @@ pub struct Options {
     pub advertise_host: Option<String>,
     /// Which release it speaks like.
     pub dialect: Dialect,
+    /// A file of faults that strike from the start; see `docs/faults.md`.
+    pub faults: Option<PathBuf>,
 }
 
 impl Options {
@@ -154,6 +159,7 @@ impl Options {
             followers: 0,
             advertise_host: None,
             dialect: Dialect::default(),
+            faults: None,
         }
     }
 
@@ -236,6 +242,7 @@ impl Sandbox {
         let node = opened.into_node(&options, (frontend_members, backend_members), alive);
         let (shutdown, stop) = watch::channel(false);
         let mut listeners = JoinSet::new();
+        let world = (Arc::clone(&node.faults), Arc::clone(&node.store));
         for (listener, member) in frontends {
             let overview: Arc<dyn overview::Overview> = Arc::clone(&node.cluster) as _;
             let metrics = if member.position == 0 { Arc::clone(&metrics) } else { Arc::default() };
@@ -247,7 +254,7 @@ impl Sandbox {
                 Arc::clone(&node.settings),
             );
             let handler = Frontend { node: Arc::clone(&node), member: Arc::clone(&member), surface: Arc::new(surface) };
-            listeners.spawn(live(listener, member, Arc::new(handler), stop.clone(), Some(PATIENCE)));
+            listeners.spawn(live(listener, member, (Arc::new(handler), world.clone()), stop.clone(), Some(PATIENCE)));
         }
         for (listener, member) in backends {
             let (metrics, settings) = (Arc::clone(&member.metrics), Arc::clone(&member.settings));
@@ -255,7 +262,7 @@ impl Sandbox {
             let (node, shutdown) = (Arc::clone(&node), stop.clone());
             let handler = Backend { node, member: Arc::clone(&member), shutdown, surface };
             // A load whose body is whole is finished, however long it takes: its client would not know how it ended.
-            listeners.spawn(live(listener, member, Arc::new(handler), stop.clone(), None));
+            listeners.spawn(live(listener, member, (Arc::new(handler), world.clone()), stop.clone(), None));
         }
         for listener in clients {
             let overview: Arc<dyn overview::Overview> = Arc::clone(&node.cluster) as _;
@@ -301,7 +308,7 @@ const PORT_PAUSE: Duration = Duration::from_millis(50);
 async fn live(
     listener: TcpListener,
     member: Arc<Member>,
-    handler: Arc<impl http::Handler>,
+    (handler, (faults, store)): (Arc<impl http::Handler>, (Arc<Faults>, Arc<Store>)),
     mut stop: watch::Receiver<bool>,
     patience: Option<Duration>,
 ) {
@@ -310,8 +317,9 @@ async fn live(
     loop {
         let deaths = life.borrow_and_update().deaths;
         if let Some(listener) = listener.take() {
+            let gate = Gate { node: member.name(), faults: Arc::clone(&faults), store: Arc::clone(&store) };
             tokio::select! {
-                () = http::serve(listener, Arc::clone(&handler), stop.clone(), patience) => return,
+                () = http::serve(listener, Arc::clone(&handler), gate, stop.clone(), patience) => return,
                 // The serving is dropped here, and the connections with it.
                 _ = life.wait_for(|life| life.deaths != deaths) => {}
             }
@@ -347,6 +355,7 @@ async fn sweep(node: Arc<Node>, mut stop: watch::Receiver<bool>) {
 
 /// A directory that was taken, and what is in it.
 struct Opened {
+    faults: Faults,
     lock: Lock,
     store: Arc<Store>,
     settings: Arc<FrontendSettings>,
@@ -358,6 +367,7 @@ struct Opened {
 impl Opened {
     fn new(options: Options) -> Result<(Self, Options), Error> {
         let dir = &options.dir;
+        let faults = options.faults.as_deref().map_or_else(|| Ok(Faults::none()), Faults::open)?;
         let lock = Lock::take(dir)?;
         let password = options.password.as_ref().map(|password| password.expose().as_str());
         let database = |source: Box<dyn std::error::Error + Send + Sync>| Error::Database { dir: dir.clone(), source };
@@ -368,7 +378,7 @@ impl Opened {
         let registry = registry.map_err(|error| database(error.into()))?;
         let failed = |source: io::Error| Error::Directory { path: dir.clone(), source };
         let error_log = ErrorLog::open(dir).map_err(failed)?;
-        Ok((Self { lock, store, settings, metrics, registry: Arc::new(registry), error_log }, options))
+        Ok((Self { faults, lock, store, settings, metrics, registry: Arc::new(registry), error_log }, options))
     }
 
     fn into_node(
@@ -377,7 +387,7 @@ impl Opened {
         (frontends, backends): (Vec<Arc<Member>>, Vec<Arc<Member>>),
         alive: mpsc::Sender<()>,
     ) -> Arc<Node> {
-        let Self { lock, store, settings, registry, error_log, .. } = self;
+        let Self { faults, lock, store, settings, registry, error_log, .. } = self;
         let advertised = options.advertise_host.clone();
         let cluster = Cluster::new(options.dialect, Arc::clone(&registry), frontends, backends, advertised);
         Arc::new(Node {
@@ -386,6 +396,7 @@ impl Opened {
             registry,
             cluster: Arc::new(cluster),
             coordinator: Coordinator::default(),
+            faults: Arc::new(faults),
             error_log,
             settings,
             discard: options.discard,

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use super::cluster::Cluster;
 use super::coordinator::Coordinator;
 use super::error_log::ErrorLog;
+use super::fault::Faults;
 use super::label::Registry;
 use super::lock::Lock;
 use super::member::{Kind, Member, Order};
@@ -24,6 +25,8 @@ pub(super) struct Node {
     pub(super) registry: Arc<Registry>,
     pub(super) cluster: Arc<Cluster>,
     pub(super) coordinator: Coordinator,
+    /// What goes wrong on demand.
+    pub(super) faults: Arc<Faults>,
     pub(super) error_log: ErrorLog,
     /// The frontends' settings, which they share.
     pub(super) settings: Arc<FrontendSettings>,

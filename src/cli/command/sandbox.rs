@@ -27,6 +27,7 @@ async fn serve(args: SandboxArgs) -> Exit {
         followers: usize::try_from(args.followers).expect("clap has checked the range"),
         advertise_host: args.advertise_host,
         dialect: args.dialect.parse().expect("clap has checked the names"),
+        faults: args.faults,
         ..Options::new(args.sandbox_dir)
     };
     let sandbox = match Sandbox::start(options).await {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use hyper::StatusCode;
-use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use serde_json::{Value, json};
 
@@ -13,7 +12,7 @@ use super::metrics::BackendMetrics;
 use super::process::Process;
 use super::route::{self, Access, Asked, Route};
 use super::tablets;
-use crate::sandbox::http::{self, Ends, Reply};
+use crate::sandbox::http::{self, Ends, Incoming, Reply};
 use crate::sandbox::store::Store;
 use crate::sandbox::tablet;
 use crate::sandbox::types::TableDef;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use hyper::StatusCode;
-use hyper::body::Incoming;
 use hyper::header::{HeaderValue, LOCATION};
 use hyper::http::request::Parts;
 use serde_json::{Map, Value, json};
@@ -14,7 +13,7 @@ use super::metrics::FrontendMetrics;
 use super::process::Process;
 use super::rest::{broken, failure, success};
 use super::route::{self, Access, Asked, Route};
-use crate::sandbox::http::{self, Ends, Reply};
+use crate::sandbox::http::{self, Ends, Incoming, Reply};
 use crate::sandbox::overview::{NodeView, Overview, Role};
 use crate::sandbox::proc;
 use crate::sandbox::store::Store;

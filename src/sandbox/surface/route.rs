@@ -5,12 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::StatusCode;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use hyper::http::request::Parts;
 use percent_encoding::percent_decode_str;
 
 use super::rest;
-use crate::sandbox::http::{self, Ends, Reply};
+use crate::sandbox::http::{self, Ends, Incoming, Reply};
 use crate::sandbox::store::Store;
 
 /// The longest body of a request, as a frontend puts it together.

@@ -2,6 +2,7 @@
 
 mod client;
 mod crash;
+mod faults;
 mod formats;
 mod labels;
 mod protocol;
