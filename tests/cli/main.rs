@@ -7,6 +7,7 @@
 mod cluster;
 mod commands;
 mod failures;
+mod faults;
 mod formats;
 mod hostile;
 mod idempotence;

@@ -106,18 +106,20 @@ struct Reader {
 impl Reader {
     /// The next piece; `None` at the end.
     async fn next(&mut self) -> io::Result<Option<Bytes>> {
-        if !self.begun {
-            self.begun = true;
+        if std::mem::take(&mut self.expects) {
             // The server says `100 Continue` when it is asked for the body, and not before.
-            if self.expects {
-                self.strike(Step::Continue, After::BEGINNING).await?;
-            }
-            self.strike(Step::Body, After::BEGINNING).await?;
-        } else if self.passing.next_place(&(self.seen..=self.seen)).is_some_and(|place| place > 0) {
+            self.strike(Step::Continue, After::BEGINNING).await?;
+        }
+        if self.seen > 0 && self.passing.next_place(&(self.seen..=self.seen)).is_some() {
             self.strike(Step::Body, After::Bytes(self.seen)).await?;
         }
         while self.rest.is_empty() {
-            match self.body.frame().await {
+            let frame = self.body.frame().await;
+            // Only now is it sure that the client has been asked for the body.
+            if !std::mem::replace(&mut self.begun, true) {
+                self.strike(Step::Body, After::BEGINNING).await?;
+            }
+            match frame {
                 Some(Ok(frame)) => self.rest = frame.into_data().unwrap_or_default(),
                 Some(Err(error)) => return Err(io::Error::other(error)),
                 None => {
