@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Sleep;
@@ -79,8 +79,8 @@ impl Shape {
             bytes = &bytes[CONTINUE.len()..];
         }
         held.written.extend_from_slice(bytes);
-        let Some(head) = memchr::memmem::find(&held.written, b"\r\n\r\n").map(|end| end + 4) else { return };
-        if held.written.len() < head + held.body_bytes {
+        let Some(start) = memchr::memmem::find(&held.written, b"\r\n\r\n").map(|end| end + 4) else { return };
+        if held.written.len() < start + held.body_bytes {
             return;
         }
         match held.then {
@@ -89,7 +89,7 @@ impl Shape {
                 self.pending.extend_from_slice(&held.written);
             }
             Then::Part(bytes) => {
-                self.pending.extend_from_slice(&held.written[..head + bytes.min(held.body_bytes)]);
+                self.pending.extend_from_slice(&held.written[..start + bytes.min(held.body_bytes)]);
                 self.ends = true;
             }
         }
@@ -134,7 +134,7 @@ impl Socket {
             let closed = match &*self.stream() {
                 Some(stream) => stream.ready(Interest::READABLE).now_or_never().is_some_and(|ready| {
                     // An error is an end, too.
-                    ready.map_or(true, |ready| ready.is_read_closed())
+                    ready.map_or(true, Ready::is_read_closed)
                 }),
                 None => true,
             };

@@ -184,19 +184,19 @@ async fn an_answer_is_cut() {
 async fn an_answer_comes_twice_and_the_connection_goes_on() {
     let world = World::new().await;
     world.rule("answer", "health", json!({"kind": "duplicate"})).await;
-    let one = "GET /api/health HTTP/1.1\r\nHost: x\r\n\r\n";
+    let asked = "GET /api/health HTTP/1.1\r\nHost: x\r\n\r\n";
     let mut stream = TcpStream::connect(world.backend()).await.expect("it listens");
-    stream.write_all(one.as_bytes()).await.expect("it takes a request");
-    let mut once = vec![0; 256];
-    let count = stream.read(&mut once).await.expect("an answer");
-    let mut came = String::from_utf8_lossy(&once[..count]).into_owned();
+    stream.write_all(asked.as_bytes()).await.expect("it takes a request");
+    let mut buffer = vec![0; 256];
+    let count = stream.read(&mut buffer).await.expect("an answer");
+    let mut came = String::from_utf8_lossy(&buffer[..count]).into_owned();
     while came.matches("HTTP/1.1 200 OK").count() < 2 || !came.ends_with('}') {
-        let count = stream.read(&mut once).await.expect("the answer again");
-        came.push_str(&String::from_utf8_lossy(&once[..count]));
+        let count = stream.read(&mut buffer).await.expect("the answer again");
+        came.push_str(&String::from_utf8_lossy(&buffer[..count]));
     }
     let (first, second) = came.split_at(came.len() / 2);
     assert_eq!(first, second);
-    let last = one.replace("Host: x", "Host: x\r\nConnection: close");
+    let last = asked.replace("Host: x", "Host: x\r\nConnection: close");
     stream.write_all(last.as_bytes()).await.expect("it takes another request");
     let response = super::client::read(&mut stream).await;
     assert_eq!(response.raw.matches("HTTP/1.1 200 OK").count(), 1, "{}", response.raw);
