@@ -254,10 +254,14 @@ async fn the_continue_never_comes() {
     let mut stream = TcpStream::connect(world.backend()).await.expect("it listens");
     let head = Load { headers: &[("label", "l")], ..Load::default() }.head(ROW.len());
     stream.write_all(head.as_bytes()).await.expect("it takes a request");
+    // The transaction begins before the client is asked for the body.
+    while world.faults().await["fired_total"] == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    world.fired("continue", "hold").await;
     world.until("PREPARE").await;
     drop(stream);
     world.until("ABORTED").await;
-    world.fired("continue", "hold").await;
 }
 
 impl World {
