@@ -1,5 +1,7 @@
 //! The replies to a Stream Load and to a request on a transaction: their fields and their order.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::dialect::Dialect;
@@ -91,7 +93,7 @@ impl Answer {
 #[serde(rename_all = "PascalCase")]
 pub(super) struct TransactionAnswer {
     /// The name of a status code.
-    pub(super) status: &'static str,
+    pub(super) status: Cow<'static, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) existing_job_status: Option<&'static str>,
     pub(super) label: String,
@@ -132,7 +134,7 @@ impl TransactionAnswer {
     /// That everything is well, and nothing more.
     pub(super) fn new(label: &str) -> Self {
         Self {
-            status: "OK",
+            status: "OK".into(),
             existing_job_status: None,
             label: label.to_owned(),
             message: String::new(),
@@ -164,15 +166,15 @@ impl TransactionAnswer {
     }
 
     /// The same, as a failure.
-    pub(super) fn fail(mut self, status: &'static str, message: impl Into<String>) -> Self {
-        self.status = status;
+    pub(super) fn fail(mut self, status: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        self.status = status.into();
         self.message = message.into();
         self
     }
 
     /// The same, because the label is taken.
     pub(super) fn exists(mut self, status: &'static str) -> Self {
-        self.status = "LABEL_ALREADY_EXISTS";
+        self.status = "LABEL_ALREADY_EXISTS".into();
         self.existing_job_status = Some(status);
         self
     }

@@ -7,11 +7,13 @@ use std::time::Duration;
 use hyper::header::HeaderMap;
 use serde_json::{Map, Value, json};
 
+use super::fault::{self, Step};
 use super::label::{Beginning, Decided, Refusal};
 use super::ledger::State;
 use super::load;
 use super::multi::{self, Multi};
 use super::node::Node;
+use super::ordeal::{Lost, Ordeal};
 use super::overview::LoadKind;
 use super::surface::metrics;
 use super::transaction::Times;
@@ -124,7 +126,7 @@ impl Coordinator {
     }
 
     /// Decides who answers a request on a transaction of one table.
-    pub(super) fn single(&self, node: &Node, operation: Operation, named: &Named<'_>) -> Verdict {
+    pub(super) fn single(&self, node: &Arc<Node>, operation: Operation, named: &Named<'_>) -> Verdict {
         let standing = match node.registry.standing(named.database, named.label) {
             Ok(standing) => standing,
             Err(error) => return refused(named, &format!("the sandbox's database failed: {error}")),
@@ -149,12 +151,20 @@ impl Coordinator {
         }
     }
 
-    fn commit(&self, node: &Node, named: &Named<'_>) -> Verdict {
+    fn commit(&self, node: &Arc<Node>, named: &Named<'_>) -> Verdict {
         let label = named.label;
-        match node.registry.commit_prepared(named.database, label, Duration::ZERO) {
+        let ordeal = named.ordeal(node, fault::Operation::Commit);
+        if let Err(complaint) = ordeal.pass(Step::Commit) {
+            return refused(named, &complaint.message);
+        }
+        let hold = ordeal.publish().unwrap_or(Duration::ZERO);
+        match node.registry.commit_prepared(named.database, label, hold) {
             Ok(Decided::Done(id)) => {
                 self.routes().remove(&named.key());
-                accepted(named, id, "")
+                match ordeal.pass(Step::Committed) {
+                    Ok(()) => accepted(named, id, ""),
+                    Err(complaint) => refused(named, &complaint.message),
+                }
             }
             Ok(Decided::Already(id)) => {
                 accepted(named, id, &format!("Transaction {id} has already committed, label is {label}"))
@@ -174,8 +184,13 @@ impl Coordinator {
         }
     }
 
-    fn rollback(&self, node: &Node, named: &Named<'_>) -> Verdict {
+    fn rollback(&self, node: &Arc<Node>, named: &Named<'_>) -> Verdict {
         let label = named.label;
+        match named.ordeal(node, fault::Operation::Rollback).rollback() {
+            Ok(()) => {}
+            Err(Lost::Silently) => return Verdict::Answer(answer("OK", "", named, None)),
+            Err(Lost::Because(complaint)) => return refused(named, &complaint.message),
+        }
         match node.registry.abort_prepared(named.database, label, "User Cancelled") {
             Ok(Decided::Done(id)) => {
                 self.routes().remove(&named.key());
@@ -206,7 +221,8 @@ impl Coordinator {
                 let Some(offered) = node.cluster.choose_backend() else { return no_backend(named) };
                 Verdict::Redirect(multi.home(named.table, offered))
             }
-            (Operation::Commit, Some(multi)) => match multi.commit(node) {
+            (Operation::Commit, Some(multi)) => match multi.commit(node, &named.ordeal(node, fault::Operation::Commit))
+            {
                 Ok(()) => accepted(named, multi.id, ""),
                 Err(message) => refused(named, &message),
             },
@@ -229,6 +245,9 @@ impl Coordinator {
         };
         if let Ok(false) | Err(_) = node.store.has_database(named.database) {
             return refused(named, &format!("unknown database, database={}", named.database));
+        }
+        if let Err(complaint) = named.ordeal(node, fault::Operation::Begin).pass(Step::Begin) {
+            return refused(named, &complaint.message);
         }
         let beginning = Beginning {
             database: named.database,
@@ -268,6 +287,10 @@ impl Coordinator {
 impl Named<'_> {
     fn key(&self) -> (String, String) {
         (self.database.to_owned(), self.label.to_owned())
+    }
+
+    fn ordeal(&self, node: &Arc<Node>, operation: fault::Operation) -> Ordeal {
+        Ordeal::new((node, node.cluster.leader()), operation, self.database, self.label)
     }
 
     /// Whether the transaction is one over several tables: there are two ways to say so.

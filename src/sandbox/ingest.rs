@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 
 use super::csv::{self, Rows};
 use super::error_log::Sample;
+use super::fault::Complaint;
 use super::json::{Documents, Fault, Keys, Layout};
 use super::merge;
 use super::plan::{Check, Operation, Origin, Plan};
@@ -74,6 +75,8 @@ pub(super) enum Failed {
     /// All rows were read, and what became of them does not let the load stand; the message of the reply, which has the
     /// counts beside it.
     Rows(&'static str),
+    /// It is to fail on demand, in these words.
+    Demanded(Complaint),
     /// Somebody aborted it.
     Aborted(String),
     Sqlite(rusqlite::Error),
@@ -86,6 +89,7 @@ impl fmt::Display for Failed {
         match self {
             Self::Body(message) => f.write_str(message),
             Self::Rows(message) => f.write_str(message),
+            Self::Demanded(complaint) => f.write_str(&complaint.message),
             Self::Aborted(reason) => write!(f, "transaction is aborted: {reason}"),
             Self::Sqlite(error) => write!(f, "the sandbox's database failed: {error}"),
             Self::Io(error) => error.fmt(f),

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use super::answer::Answer;
 use super::body::Body;
 use super::dialect::Dialect;
+use super::fault::{Operation, Step};
 use super::function;
 use super::http::Credentials;
 use super::ingest::{Counts, Failed, Tally};
@@ -24,6 +25,7 @@ use super::label::{Beginning, CommitError, Goal, Load, Refusal, TIMED_OUT};
 use super::ledger::{State, Totals};
 use super::member::Member;
 use super::node::Node;
+use super::ordeal::Ordeal;
 use super::overview::LoadKind;
 use super::plan::Plan;
 use super::store::CatalogError;
@@ -48,6 +50,7 @@ pub(super) struct Job {
     answer: Answer,
     begun: Instant,
     carried: Carried,
+    ordeal: Ordeal,
 }
 
 /// Who asks a backend for something, and of which table.
@@ -112,6 +115,10 @@ impl Job {
             Ok(table) => table,
             Err(error) => return Err(Box::new(answer.fail(catalog_message(&error)))),
         };
+        let ordeal = Ordeal::of((node, member), Operation::StreamLoad, call, &answer.label);
+        if let Err(complaint) = ordeal.pass(Step::Begin) {
+            return Err(Box::new(answer.fail(complaint.message)));
+        }
         let beginning = Beginning {
             database: &call.database,
             label: &answer.label,
@@ -128,13 +135,14 @@ impl Job {
         answer.txn_id = load.id();
         answer.begin_txn_time_ms = millis(begun);
         let planned = SystemClock.instant();
-        match Plan::new(&request, &table) {
+        let planned_well = ordeal.pass(Step::Plan).map_err(|complaint| complaint.message);
+        match planned_well.and_then(|()| Plan::new(&request, &table)) {
             Ok(plan) => {
                 answer.stream_load_plan_time_ms = millis(planned);
                 let (node, member) = (Arc::clone(node), Arc::clone(member));
                 let authority = call.authority.clone();
                 let carried = member.metrics.load_begun(LoadKind::Stream);
-                Ok(Self { node, member, deaths, authority, request, table, plan, load, answer, begun, carried })
+                Ok(Self { node, member, deaths, authority, request, table, plan, load, answer, begun, carried, ordeal })
             }
             Err(message) => {
                 abort(&load, &message);
@@ -160,12 +168,18 @@ impl Job {
         self.answer.load_bytes = body.received;
         self.answer.load_time_ms = millis(self.begun);
         match result {
-            Ok(error_url) => {
-                self.answer.error_url = error_url;
+            Ok(published) => {
                 self.carried.ended(Outcome::Visible, body.received, tally.counts.loaded);
+                if let Err(complaint) = self.ordeal.pass(Step::Committed) {
+                    return self.answer.fail(complaint.message);
+                }
                 self.answer.show(tally.counts);
-                self.answer.status = "Success";
-                "OK".clone_into(&mut self.answer.message);
+                if published {
+                    self.answer.status = "Success";
+                    "OK".clone_into(&mut self.answer.message);
+                } else {
+                    self.answer.status = "Publish Timeout";
+                }
                 self.answer
             }
             Err(failed) => {
@@ -175,7 +189,8 @@ impl Job {
                 }
                 let message = failed.to_string();
                 self.carried.ended(Outcome::Aborted, body.received, 0);
-                if self.member.life().deaths == self.deaths {
+                // A backend that has died does not roll anything back, and neither does one whose rollback is lost.
+                if self.member.life().deaths == self.deaths && self.ordeal.rollback().is_ok() {
                     abort(&self.load, &message);
                 } else {
                     self.load.leave();
@@ -185,26 +200,35 @@ impl Job {
         }
     }
 
-    fn store(&mut self, body: &mut Body, tally: &mut Tally) -> Result<Option<String>, Failed> {
+    /// Puts the rows where they belong; tells whether they are visible.
+    fn store(&mut self, body: &mut Body, tally: &mut Tally) -> Result<bool, Failed> {
         let started = SystemClock.instant();
         let mut intake = Intake::open(&self.node.dir, self.node.discard)?;
         intake.take(&self.request, body)?;
         self.answer.read_data_time_ms = millis(started);
+        self.ordeal.pass(Step::Write)?;
+        let hold = self.ordeal.publish();
+        let (goal, place) = match hold {
+            None => (Goal::Visible, Place::Table),
+            Some(hold) => (Goal::Committed(hold), Place::Stage(self.load.id())),
+        };
         let started = SystemClock.instant();
         let mut written = started;
         let mut url = None;
-        self.load.finish(Goal::Visible, |transaction| {
+        self.load.finish(goal, |transaction| {
             let (table, plan) = (self.table.as_ref(), &self.plan);
-            intake.pour(transaction, &self.request, (table, plan), Place::Table, tally)?;
+            intake.pour(transaction, &self.request, (table, plan), place, tally)?;
             tally.counts.judge(self.request.max_filter_ratio, self.node.settings.empty_load_as_error())?;
+            self.ordeal.pass(Step::Commit)?;
             self.check_time()?;
             written = SystemClock.instant();
             url = error_url(&self.node, &self.authority, self.load.id(), tally);
             Ok::<_, Failed>(totals(tally, intake.received(), url.clone()))
         })?;
+        self.answer.error_url = url;
         self.answer.write_data_time_ms = written.duration_since(started).as_millis().try_into().unwrap_or(u64::MAX);
         self.answer.commit_and_publish_time_ms = millis(written);
-        Ok(url)
+        Ok(hold.is_none())
     }
 
     fn check_time(&self) -> Result<(), Failed> {

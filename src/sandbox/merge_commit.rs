@@ -14,6 +14,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::body::Body;
+use super::fault::{Operation, Step};
 use super::function;
 use super::http;
 use super::ingest::{Failed, Tally};
@@ -22,6 +23,7 @@ use super::label::{Beginning, Goal, Load};
 use super::load::{self, Call, SHUTTING_DOWN, millis};
 use super::member::Member;
 use super::node::Node;
+use super::ordeal::Ordeal;
 use super::overview::LoadKind;
 use super::plan::Plan;
 use super::types::TableDef;
@@ -67,6 +69,7 @@ struct Window {
     load: Load,
     closes: Instant,
     empty_load_as_error: bool,
+    ordeal: Ordeal,
     /// Nothing once it is closed.
     bodies: Mutex<Option<Vec<Intake>>>,
     /// Nothing until it has ended; then what went wrong, if anything.
@@ -167,6 +170,8 @@ impl Merging {
         let load = load.map_err(|refusal| {
             load::refusal_message(&refusal, &self.table.database, &label, self.node.cluster.dialect)
         })?;
+        let nodes = (&self.node, &self.member);
+        let ordeal = Ordeal::new(nodes, Operation::StreamLoad, &self.table.database, &label);
         let window = Arc::new(Window {
             request: self.request.clone(),
             table: Arc::clone(&self.table),
@@ -175,6 +180,7 @@ impl Merging {
             load,
             closes: SystemClock.instant() + self.interval,
             empty_load_as_error: self.node.settings.empty_load_as_error(),
+            ordeal,
             bodies: Mutex::new(Some(vec![intake])),
             ended: watch::Sender::new(None),
         });
@@ -198,13 +204,17 @@ impl Window {
                 intake.pour(transaction, &self.request, plan, Place::Table, &mut tally)?;
             }
             tally.counts.judge(self.request.max_filter_ratio, self.empty_load_as_error)?;
+            self.ordeal.pass(Step::Commit)?;
             Ok::<_, Failed>(load::totals(&tally, bodies.iter().map(Intake::received).sum(), None))
         });
-        let result = result.map_err(|failed| {
-            let message = failed.to_string();
-            load::abort(&self.load, &message);
-            message
-        });
+        let result = match result {
+            Ok(()) => self.ordeal.pass(Step::Committed).map_err(|complaint| complaint.message),
+            Err(failed) => {
+                let message = failed.to_string();
+                load::abort(&self.load, &message);
+                Err(message)
+            }
+        };
         self.ended.send_replace(Some(result));
     }
 }

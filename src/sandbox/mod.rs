@@ -53,6 +53,7 @@ mod mysql;
 mod nested;
 mod node;
 mod number;
+mod ordeal;
 mod overview;
 mod partition;
 mod plan;

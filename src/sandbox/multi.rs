@@ -7,11 +7,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::fault::Step;
 use super::ingest::{Failed, Tally};
 use super::intake::Place;
 use super::label::{Goal, Load};
 use super::load;
 use super::node::Node;
+use super::ordeal::Ordeal;
 use super::transaction::Context;
 
 /// How long a transaction over several tables may take when it does not say.
@@ -73,7 +75,7 @@ impl Multi {
 
     /// Commits all of it. The error is the message of the answer; the transaction is over then, unless a load is still
     /// on its way.
-    pub(super) fn commit(&self, node: &Node) -> Result<(), String> {
+    pub(super) fn commit(&self, node: &Node, ordeal: &Ordeal) -> Result<(), String> {
         let contexts = self.parts().contexts.clone();
         let mut works = Vec::with_capacity(contexts.len());
         for context in &contexts {
@@ -96,6 +98,7 @@ impl Multi {
                 bytes += work.received();
                 all.counts = all.counts + tally.counts;
             }
+            ordeal.pass(Step::Commit)?;
             Ok::<_, Failed>(load::totals(&all, bytes, None))
         });
         drop(works);
@@ -105,10 +108,13 @@ impl Multi {
                 backend.contexts.remove(context);
             }
         }
-        result.map_err(|failed| {
-            let message = failed.to_string();
-            self.abort(&message);
-            message
-        })
+        match result {
+            Ok(()) => ordeal.pass(Step::Committed).map_err(|complaint| complaint.message),
+            Err(failed) => {
+                let message = failed.to_string();
+                self.abort(&message);
+                Err(message)
+            }
+        }
     }
 }

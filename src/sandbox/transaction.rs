@@ -10,6 +10,7 @@
 //! taken in by `load`; whether their rows are any good comes out with `prepare` or `commit`. One request at a time may
 //! work on a transaction; others are told so before their body is wanted.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,6 +20,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::answer::TransactionAnswer;
 use super::body::Body;
+use super::fault::{Operation, Step};
 use super::ingest::{Failed, Tally};
 use super::intake::{Intake, Place};
 use super::label::{Beginning, Goal, Load, Refusal};
@@ -26,6 +28,7 @@ use super::load::{self, Call, SHUTTING_DOWN, millis};
 use super::member::Member;
 use super::multi::Multi;
 use super::node::Node;
+use super::ordeal::{Lost, Ordeal};
 use super::overview::LoadKind;
 use super::plan::Plan;
 use super::surface::metrics::{Carried, Outcome};
@@ -147,6 +150,15 @@ impl Context {
         }
     }
 
+    /// Rolls the transaction back after a failure, if that goes well.
+    fn give_up(&self, ordeal: &Ordeal, reason: &str) {
+        match (ordeal.rollback(), self.take_load()) {
+            (Ok(()), Some(load)) => load::abort(&load, reason),
+            (Err(_), Some(load)) => load.leave(),
+            (_, None) => {}
+        }
+    }
+
     pub(super) fn table(&self) -> &str {
         &self.table
     }
@@ -262,11 +274,15 @@ pub(super) enum End {
 }
 
 impl Request<'_> {
+    fn ordeal(&self, operation: Operation) -> Ordeal {
+        Ordeal::of((self.node, self.member), operation, self.call, self.label)
+    }
+
     fn answer(&self) -> TransactionAnswer {
         TransactionAnswer::new(self.label).of_table(&self.call.database, &self.call.table, self.node.cluster.dialect)
     }
 
-    fn fail(&self, status: &'static str, message: impl Into<String>) -> TransactionAnswer {
+    fn fail(&self, status: impl Into<Cow<'static, str>>, message: impl Into<String>) -> TransactionAnswer {
         self.answer().fail(status, message)
     }
 
@@ -294,6 +310,10 @@ impl Request<'_> {
             Ok(work) => work,
             Err(error) => return self.fail("INTERNAL_ERROR", error.to_string()),
         };
+        let ordeal = self.ordeal(Operation::Begin);
+        if let Err(complaint) = ordeal.pass(Step::Begin) {
+            return self.fail(complaint.status, complaint.message);
+        }
         let beginning = Beginning {
             database: &self.call.database,
             label: self.label,
@@ -385,6 +405,8 @@ impl Request<'_> {
         multi: Option<Arc<Multi>>,
     ) -> Result<Upload, Box<TransactionAnswer>> {
         let limits = self.node.limits(self.member);
+        let ordeal = self.ordeal(Operation::Load);
+        let demanded = ordeal.pass(Step::Plan);
         let admitted = LoadRequest::parse(&self.call.headers, &limits).and_then(|mut request| {
             if let (Format::Csv(dialect), None) = (&mut request.format, &multi) {
                 dialect.forget_quotes();
@@ -404,10 +426,12 @@ impl Request<'_> {
             answer: self.answer(),
             plan_ms,
             carried: self.member.metrics.load_begun(LoadKind::Transaction),
+            ordeal,
         };
-        match admitted {
-            Ok(()) => Ok(upload),
-            Err(message) => Err(Box::new(upload.abort("INTERNAL_ERROR", message))),
+        match (admitted, demanded) {
+            (_, Err(complaint)) => Err(Box::new(upload.abort(complaint.status, complaint.message))),
+            (Err(message), _) => Err(Box::new(upload.abort("INTERNAL_ERROR", message))),
+            (Ok(()), Ok(())) => Ok(upload),
         }
     }
 
@@ -438,8 +462,11 @@ impl Request<'_> {
         }
         let mut answer = self.answer();
         answer.txn_id = Some(context.id);
+        let operation = if end == End::Prepare { Operation::Prepare } else { Operation::Commit };
+        let ordeal = self.ordeal(operation);
+        let hold = if end == End::Commit { ordeal.publish() } else { None };
         let goal = match (end, wire::seconds(&self.call.headers, "prepared_timeout")) {
-            (End::Commit, _) => Goal::Visible,
+            (End::Commit, _) => hold.map_or(Goal::Visible, Goal::Committed),
             (End::Prepare, Ok(given)) => {
                 let given = given.filter(|_| self.node.cluster.dialect.limits_prepared());
                 Goal::Prepared(given.unwrap_or(self.node.settings.prepared_timeout()))
@@ -449,18 +476,22 @@ impl Request<'_> {
         let result = if work.is_empty() {
             Err(Failed::Body(format!("transaction {} hasn't send any data yet", self.label)))
         } else {
-            self.settle(&context, &mut work, goal, &mut answer)
+            let step = if end == End::Prepare { Step::Prepare } else { Step::Commit };
+            ordeal.pass(step).map_err(Failed::from).and_then(|()| self.settle(&context, &mut work, goal, &mut answer))
         };
         self.member.contexts.remove(&context);
-        let Err(failed) = result else { return answer };
-        let status = match &failed {
-            Failed::Rows(_) => "DATA_QUALITY_ERROR",
-            Failed::Aborted(_) => "ABORTED",
-            Failed::Body(_) | Failed::Sqlite(_) | Failed::Io(_) => "INTERNAL_ERROR",
+        let Err(failed) = result else {
+            let step = if end == End::Prepare { Step::Prepared } else { Step::Committed };
+            return match ordeal.pass(step) {
+                Err(complaint) => answer.fail(complaint.status, complaint.message),
+                // Committed, whatever the status says.
+                Ok(()) if hold.is_some() => answer.fail("PUBLISH_TIMEOUT", "publish timeout"),
+                Ok(()) => answer,
+            };
         };
         let message = failed.to_string();
-        context.abort(&message);
-        answer.fail(status, message)
+        context.give_up(&ordeal, &message);
+        answer.fail(status_of(&failed), message)
     }
 
     fn settle(
@@ -509,8 +540,16 @@ impl Request<'_> {
         if context.try_work().is_none() {
             return self.fail("TXN_IN_PROCESSING", in_processing(self.label));
         }
+        let lost = self.ordeal(Operation::Rollback).rollback();
+        if let Err(Lost::Because(complaint)) = lost {
+            return self.fail(complaint.status, complaint.message);
+        }
         self.member.contexts.remove(&context);
-        context.abort("User Cancelled");
+        if lost.is_ok() {
+            context.abort("User Cancelled");
+        } else if let Some(load) = context.take_load() {
+            load.leave();
+        }
         self.answer()
     }
 }
@@ -533,6 +572,7 @@ pub(super) struct Upload {
     answer: TransactionAnswer,
     plan_ms: u64,
     carried: Carried,
+    ordeal: Ordeal,
 }
 
 impl Upload {
@@ -541,14 +581,14 @@ impl Upload {
         let started = SystemClock.instant();
         let work = &mut *self.work;
         let request = &work.first.as_ref().expect("a body is only taken in once it is admitted").0;
-        let taken = work.intake.take(request, &mut body);
+        let taken = work.intake.take(request, &mut body).and_then(|()| Ok(self.ordeal.pass(Step::Write)?));
         let received_ms = millis(started);
         work.received_ms += received_ms;
         if self.member.life().deaths != self.deaths {
             work.lost = true;
         }
         if let Err(failed) = taken {
-            return self.abort("INTERNAL_ERROR", failed.to_string());
+            return self.abort(status_of(&failed), failed.to_string());
         }
         self.carried.ended(Outcome::Visible, body.received, 0);
         TransactionAnswer {
@@ -561,14 +601,24 @@ impl Upload {
     }
 
     /// Ends the transaction, because a body is not what it should be.
-    fn abort(self, status: &'static str, message: String) -> TransactionAnswer {
+    fn abort(self, status: impl Into<Cow<'static, str>>, message: String) -> TransactionAnswer {
         if let Some(multi) = &self.multi {
             multi.abort(&message);
         } else if self.member.life().deaths == self.deaths {
-            self.context.abort(&message);
+            self.context.give_up(&self.ordeal, &message);
             self.member.contexts.remove(&self.context);
         }
         self.answer.fail(status, message)
+    }
+}
+
+/// The name of the status that a failure has.
+fn status_of(failed: &Failed) -> Cow<'static, str> {
+    match failed {
+        Failed::Rows(_) => "DATA_QUALITY_ERROR".into(),
+        Failed::Aborted(_) => "ABORTED".into(),
+        Failed::Demanded(complaint) => complaint.status.clone().into(),
+        Failed::Body(_) | Failed::Sqlite(_) | Failed::Io(_) => "INTERNAL_ERROR".into(),
     }
 }
 

@@ -39,8 +39,8 @@ use crate::clock::{Clock as _, SystemClock, rfc3339};
 
 pub(super) use body::Incoming;
 pub use document::Wrong;
-#[cfg_attr(not(test), expect(unused_imports, reason = "for whoever carries loads and transactions"))]
-pub(super) use effect::{Complaint, Effect, Inner};
+use effect::Effect;
+pub(super) use effect::{Complaint, Inner};
 use engine::Engine;
 pub(super) use gate::Gate;
 pub(super) use socket::{Socket, Tap};
@@ -102,7 +102,6 @@ impl Faults {
     }
 
     /// What strikes at a step inside a node.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for whoever carries loads and transactions"))]
     pub(super) fn strike_inner(&self, scene: &Scene<'_>, step: Step) -> Option<Inner> {
         match self.strike(scene, step)? {
             Effect::Inner(inner) => Some(inner),
