@@ -7,8 +7,9 @@ use std::time::Duration;
 use hyper::header::HeaderMap;
 use serde_json::{Map, Value, json};
 
+use super::decision::Decided;
 use super::fault::{self, Step};
-use super::label::{Beginning, Decided, Refusal};
+use super::label::{Beginning, Refusal};
 use super::ledger::State;
 use super::load;
 use super::multi::{self, Multi};

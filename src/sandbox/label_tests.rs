@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::{Beginning, CommitError, Decided, Goal, Load, RUNNING_MAX, Refusal, Registry, State, is_valid};
+use super::{Beginning, CommitError, Goal, Load, RUNNING_MAX, Refusal, Registry, State, is_valid};
+use crate::sandbox::decision::Decided;
 use crate::sandbox::ledger::Totals;
 use crate::sandbox::overview::LoadKind;
 use crate::sandbox::store::Store;

@@ -24,6 +24,8 @@ const TRIES_MAX: usize = 10;
 #[derive(Debug)]
 pub(super) struct Lock {
     addresses: PathBuf,
+    /// Whether whoever held it before went without giving it back.
+    pub(super) abandoned: bool,
     /// Held open: closing it gives the lock back.
     _file: File,
 }
@@ -39,8 +41,8 @@ impl Lock {
                 Ok(()) => {
                     let addresses = dir.join(ADDRESSES);
                     // What a process that was killed has left.
-                    remove(&addresses).map_err(failed)?;
-                    return Ok(Self { addresses, _file: file });
+                    let abandoned = remove(&addresses).map_err(failed)?;
+                    return Ok(Self { addresses, abandoned, _file: file });
                 }
                 Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
                 Err(TryLockError::Error(source)) => return Err(failed(source)),
@@ -95,10 +97,12 @@ pub(super) fn running(dir: &Path) -> Result<Option<Addresses>, Error> {
     Err(Error::NotReady { dir: dir.to_owned() })
 }
 
-fn remove(path: &Path) -> io::Result<()> {
+/// Removes a file; tells whether there was one.
+fn remove(path: &Path) -> io::Result<bool> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -137,6 +141,7 @@ mod tests {
         fs::write(dir.path().join(LOCK), "").expect("it writes");
         assert_eq!(running(dir.path()).expect("it can be asked"), None);
         let lock = Lock::take(dir.path()).expect("it is free");
+        assert!(lock.abandoned, "nobody gave it back");
         assert!(!lock.addresses.exists(), "old addresses would be taken for the new ones");
     }
 }

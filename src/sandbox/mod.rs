@@ -27,6 +27,7 @@ mod control;
 mod coordinator;
 mod count;
 mod csv;
+mod decision;
 mod decompress;
 mod dialect;
 mod error;
@@ -58,6 +59,7 @@ mod overview;
 mod partition;
 mod plan;
 mod proc;
+mod recovery;
 mod row;
 mod schema_api;
 mod select;
@@ -104,6 +106,7 @@ use label::Registry;
 use lock::Lock;
 use member::{Kind, Life, Member, Power};
 use node::Node;
+pub use recovery::Recovery;
 use store::Store;
 use surface::config::FrontendSettings;
 use surface::metrics::FrontendMetrics;
@@ -208,6 +211,7 @@ impl Addresses {
 #[must_use = "dropping the sandbox stops it"]
 pub struct Sandbox {
     addresses: Addresses,
+    recovery: Option<Recovery>,
     shutdown: watch::Sender<bool>,
     listeners: JoinSet<()>,
     node: Arc<Node>,
@@ -239,7 +243,7 @@ impl Sandbox {
             listeners.iter().map(|(_, member)| Arc::clone(member)).collect::<Vec<_>>()
         };
         let (frontend_members, backend_members) = (members(&frontends), members(&backends));
-        let metrics = Arc::clone(&opened.metrics);
+        let (metrics, recovery) = (Arc::clone(&opened.metrics), opened.recovery.clone());
         let node = opened.into_node(&options, (frontend_members, backend_members), alive);
         let (shutdown, stop) = watch::channel(false);
         let mut listeners = JoinSet::new();
@@ -272,13 +276,19 @@ impl Sandbox {
         listeners.spawn(sweep(Arc::clone(&node), stop));
         let addresses = Addresses::of(&node.cluster);
         node.lock.announce(&addresses)?;
-        Ok(Self { addresses, shutdown, listeners, node, released })
+        Ok(Self { addresses, recovery, shutdown, listeners, node, released })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn addresses(&self) -> &Addresses {
         &self.addresses
+    }
+
+    /// What was found of transactions, if the sandbox was not stopped the last time.
+    #[must_use]
+    pub fn recovery(&self) -> Option<&Recovery> {
+        self.recovery.as_ref()
     }
 
     /// Stops accepting connections, finishes the requests that are under way, and gives the directory back. A client
@@ -363,6 +373,8 @@ struct Opened {
     metrics: Arc<FrontendMetrics>,
     registry: Arc<Registry>,
     error_log: ErrorLog,
+    /// What was found of transactions, if the last one to hold the directory was killed.
+    recovery: Option<Recovery>,
 }
 
 impl Opened {
@@ -377,9 +389,14 @@ impl Opened {
         let (settings, metrics) = (Arc::new(settings), Arc::new(FrontendMetrics::default()));
         let registry = Registry::open(Arc::clone(&store), Arc::clone(&settings), Arc::clone(&metrics));
         let registry = registry.map_err(|error| database(error.into()))?;
+        let unfinished = store.read(ledger::unfinished).map_err(|error| database(error.into()))?;
+        let recovery = lock.abandoned.then(|| Recovery::of(&unfinished));
         let failed = |source: io::Error| Error::Directory { path: dir.clone(), source };
         let error_log = ErrorLog::open(dir).map_err(failed)?;
-        Ok((Self { faults, lock, store, settings, metrics, registry: Arc::new(registry), error_log }, options))
+        Ok((
+            Self { faults, lock, store, settings, metrics, registry: Arc::new(registry), error_log, recovery },
+            options,
+        ))
     }
 
     fn into_node(

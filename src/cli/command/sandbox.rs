@@ -34,6 +34,9 @@ async fn serve(args: SandboxArgs) -> Exit {
         Ok(sandbox) => sandbox,
         Err(error) => return render::failure(&error, None),
     };
+    if let Some(recovery) = sandbox.recovery() {
+        render::line(&recovery.to_string());
+    }
     let addresses = sandbox.addresses();
     let mut ready = format!(
         "sandbox ready fe=http://{} be=http://{} mysql={}",

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{Load, World, create, start};
-use crate::sandbox::{Options, running};
+use crate::sandbox::{Options, Recovery, running};
 
 /// Tells the process that is to be killed where its directory is.
 const DIR: &str = "SHIPLOAD_TEST_SANDBOX_DIR";
@@ -43,6 +43,7 @@ async fn a_killed_process_keeps_what_it_acknowledged_and_nothing_else() {
     let dir = tempfile::tempdir().expect("a directory can be made");
     let first = start(Options::new(dir.path()).with_any_ports()).await;
     create(&first, super::TABLE);
+    assert_eq!(first.recovery(), None, "the directory is new");
     first.drain().await;
     let mut child = Command::new(std::env::current_exe().expect("this test"))
         .args(["--exact", "--ignored", "sandbox::tests::crash::victim"])
@@ -64,6 +65,7 @@ async fn a_killed_process_keeps_what_it_acknowledged_and_nothing_else() {
     drop(half);
     assert_eq!(running(dir.path()).expect("it can be asked"), None, "the lock ends with the process");
     let sandbox = start(Options::new(dir.path()).with_any_ports()).await;
+    assert_eq!(sandbox.recovery(), Some(&Recovery::default()), "it was killed with nothing prepared");
     let world = World { dir, sandbox };
     assert_eq!(world.rows(), ["1|'a'|'1.00'"]);
     assert_eq!(world.state("half").await["state"], "UNKNOWN");
