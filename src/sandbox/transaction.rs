@@ -12,7 +12,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use hyper::header::HeaderMap;
@@ -53,6 +53,8 @@ pub(super) struct Context {
     idle_timeout: Option<Duration>,
     /// The transaction, unless it belongs to several tables and somebody else decides, or it is over.
     load: Mutex<Option<Load>>,
+    /// The transaction over several tables, if it belongs to one.
+    multi: Option<Weak<Multi>>,
     work: Arc<tokio::sync::Mutex<Work>>,
 }
 
@@ -105,12 +107,16 @@ impl Contexts {
     pub(super) fn sweep(&self) {
         let all: Vec<Arc<Context>> = self.lock().values().cloned().collect();
         for context in all {
-            let over = context.lock_load().as_ref().is_some_and(|load| !load.is_open());
-            // Once there was a load the server compares two different clocks, and this never happens.
+            let over = !context.is_live();
             let idle = context.idle_timeout.filter(|idle| context.begun.elapsed() > *idle);
+            // A request that came while it is looked at would be told that another is at work.
+            if !over && idle.is_none() {
+                continue;
+            }
             let Ok(work) = Arc::clone(&context.work).try_lock_owned() else { continue };
             if over {
                 self.remove(&context);
+            // Once there was a load the server compares two different clocks, and this never happens.
             } else if let (Some(idle), None) = (idle, &work.first) {
                 let reason = format!("transaction is aborted by idle timeout {} seconds.", idle.as_secs());
                 context.abort(&reason);
@@ -168,7 +174,24 @@ impl Context {
         Arc::clone(&self.work).try_lock_owned().ok()
     }
 
-    fn new(call: &Call, label: &str, (id, load): (i64, Option<Load>), work: Work, headers: &Times) -> Self {
+    /// The data of a transaction that its backend decides on.
+    fn single(call: &Call, label: &str, load: Load, work: Work, times: &Times) -> Self {
+        Self::new(call, label, (load.id(), Some(load), None), work, times)
+    }
+
+    /// The data for one table of a transaction over several.
+    fn part(call: &Call, label: &str, multi: &Arc<Multi>, work: Work) -> Self {
+        let times = Times { timeout: multi.timeout, idle_timeout: None };
+        Self::new(call, label, (multi.id, None, Some(multi)), work, &times)
+    }
+
+    fn new(
+        call: &Call,
+        label: &str,
+        (id, load, multi): (i64, Option<Load>, Option<&Arc<Multi>>),
+        work: Work,
+        times: &Times,
+    ) -> Self {
         Self {
             database: call.database.clone(),
             table: call.table.clone(),
@@ -176,9 +199,10 @@ impl Context {
             id,
             begun: SystemClock.instant(),
             begun_ms: super::ledger::now_ms(),
-            timeout: headers.timeout,
-            idle_timeout: headers.idle_timeout,
+            timeout: times.timeout,
+            idle_timeout: times.idle_timeout,
             load: Mutex::new(load),
+            multi: multi.map(Arc::downgrade),
             work: Arc::new(tokio::sync::Mutex::new(work)),
         }
     }
@@ -328,7 +352,7 @@ impl Request<'_> {
             Err(refusal) => return self.refuse(&refusal),
         };
         let id = load.id();
-        let context = Context::new(self.call, self.label, (id, Some(load)), work, &times);
+        let context = Context::single(self.call, self.label, load, work, &times);
         self.member.contexts.lock().insert((self.label.to_owned(), String::new()), Arc::new(context));
         TransactionAnswer { txn_id: Some(id), begin_txn_time_ms: Some(millis(started)), ..self.answer() }
     }
@@ -380,15 +404,22 @@ impl Request<'_> {
         if let Err(message) = self.call.loader(self.node) {
             return Err(Box::new(self.fail("INTERNAL_ERROR", message)));
         }
-        let context = if let Some(context) = self.member.contexts.find(self.label, &self.call.table) {
+        let found = self.member.contexts.find(self.label, &self.call.table);
+        // An earlier transaction of the label may have left its data behind.
+        let context = if let Some(context) = found.filter(|context| context.id == multi.id) {
             context
         } else {
             let work = Work::new(self.node);
             let work = work.map_err(|error| Box::new(self.fail("INTERNAL_ERROR", error.to_string())))?;
-            let times = Times { timeout: multi.timeout, idle_timeout: None };
-            let context = Arc::new(Context::new(self.call, self.label, (multi.id, None), work, &times));
+            let context = Arc::new(Context::part(self.call, self.label, multi, work));
             let key = (self.label.to_owned(), self.call.table.clone());
-            Arc::clone(self.member.contexts.lock().entry(key).or_insert(context))
+            let mut contexts = self.member.contexts.lock();
+            if let Some(other) = contexts.get(&key).filter(|other| other.id == multi.id) {
+                Arc::clone(other)
+            } else {
+                contexts.insert(key, Arc::clone(&context));
+                context
+            }
         };
         let Some(work) = context.try_work() else {
             return Err(Box::new(self.fail("TXN_IN_PROCESSING", in_processing(self.label))));
@@ -557,7 +588,10 @@ impl Request<'_> {
 impl Context {
     /// Whether the transaction is still in PREPARE.
     fn is_live(&self) -> bool {
-        self.lock_load().as_ref().is_some_and(Load::is_open)
+        match &self.multi {
+            Some(multi) => multi.upgrade().is_some_and(|multi| multi.is_live()),
+            None => self.lock_load().as_ref().is_some_and(Load::is_open),
+        }
     }
 }
 

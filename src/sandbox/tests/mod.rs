@@ -5,6 +5,7 @@ mod crash;
 mod faults;
 mod formats;
 mod labels;
+mod multi;
 mod protocol;
 mod sql;
 mod surface;
