@@ -21,6 +21,7 @@ const SCHEMA: &str = "
         entry TEXT NOT NULL
     );
     CREATE INDEX IF NOT EXISTS sb_ledger_label ON sb_ledger (database, label);
+    CREATE INDEX IF NOT EXISTS sb_ledger_finished ON sb_ledger (finished_ms);
     CREATE INDEX IF NOT EXISTS sb_ledger_unfinished ON sb_ledger (state) WHERE state IN ('PREPARED', 'COMMITTED');
 ";
 
@@ -254,7 +255,7 @@ pub(super) fn evict(
 /// Whether any load that is over is older than it may be.
 pub(super) fn has_older(connection: &Connection, age_max: Duration, now_ms: i64) -> rusqlite::Result<bool> {
     let mut statement = connection
-        .prepare_cached("SELECT 1 FROM sb_ledger WHERE state IN ('VISIBLE', 'ABORTED') AND finished_ms < ?1 LIMIT 1")?;
+        .prepare_cached("SELECT 1 FROM sb_ledger WHERE finished_ms < ?1 AND state IN ('VISIBLE', 'ABORTED') LIMIT 1")?;
     statement.exists([now_ms.saturating_sub(millis(age_max))])
 }
 
