@@ -102,7 +102,10 @@ impl Coordinator {
 
     /// Forgets transactions over several tables that are over.
     pub(super) fn sweep(&self) {
-        self.multis().retain(|_, multi| multi.is_live());
+        // Each is asked without the lock: one that is being committed does not answer before it is.
+        let all: Vec<Arc<Multi>> = self.multis().values().cloned().collect();
+        let over: Vec<i64> = all.iter().filter(|multi| !multi.is_live()).map(|multi| multi.id).collect();
+        self.multis().retain(|_, multi| !over.contains(&multi.id));
     }
 
     /// The transaction over several tables that has the label.
@@ -135,6 +138,7 @@ impl Coordinator {
         match operation {
             Operation::Begin => {
                 let known = self.route(named).filter(|_| node.cluster.dialect.has_multi_table());
+                let known = known.filter(|position| node.cluster.backends[*position].seems_alive());
                 let Some(position) = known.or_else(|| node.cluster.choose_backend()) else { return no_backend(named) };
                 self.remember(named, position);
                 Verdict::Redirect(position)
