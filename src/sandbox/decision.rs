@@ -74,14 +74,17 @@ impl Registry {
         if self.loads().owner(database, label).is_some() {
             return Ok(Decided::Preparing);
         }
-        let decided = self.store.write(|transaction| match ledger::newest(transaction, database, label)? {
-            None => Ok(Decided::Unknown),
-            Some(entry) => {
-                let decided = decide(transaction, entry)?;
-                self.evict(transaction, database, &[])?;
-                Ok(decided)
-            }
+        let (decided, written) = self.store.write(|transaction| {
+            // The label's newest load may have been aborted, and only memory knows yet.
+            let written = self.settle(transaction, None)?;
+            let Some(entry) = ledger::newest(transaction, database, label)? else {
+                return Ok((Decided::Unknown, written));
+            };
+            let decided = decide(transaction, entry)?;
+            self.evict(transaction, database, &written)?;
+            Ok((decided, written))
         })?;
+        self.loads().forget(&written);
         if let Decided::Done(id) = decided
             && let Some(entry) = self.store.read(|connection| ledger::find(connection, id))?
         {

@@ -274,7 +274,7 @@ impl Registry {
     }
 
     /// Writes down what a load came to and which others were aborted, and forgets older ones. Returns what it wrote.
-    fn settle(&self, connection: &Connection, moved: Option<Entry>) -> rusqlite::Result<Vec<i64>> {
+    pub(super) fn settle(&self, connection: &Connection, moved: Option<Entry>) -> rusqlite::Result<Vec<i64>> {
         let mut all = self.loads().aborted();
         all.extend(moved);
         for entry in &all {
@@ -341,7 +341,7 @@ impl Loads {
         aborted.map(|open| open.entry.clone()).collect()
     }
 
-    fn forget(&mut self, written: &[i64]) {
+    pub(super) fn forget(&mut self, written: &[i64]) {
         self.open.retain(|id, _| !written.contains(id));
     }
 }
