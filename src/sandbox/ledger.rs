@@ -23,6 +23,10 @@ const SCHEMA: &str = "
     CREATE INDEX IF NOT EXISTS sb_ledger_label ON sb_ledger (database, label);
     CREATE INDEX IF NOT EXISTS sb_ledger_finished ON sb_ledger (finished_ms);
     CREATE INDEX IF NOT EXISTS sb_ledger_unfinished ON sb_ledger (state) WHERE state IN ('PREPARED', 'COMMITTED');
+    CREATE TABLE IF NOT EXISTS sb_ledger_last (only INTEGER PRIMARY KEY CHECK (only = 1), id INTEGER NOT NULL);
+    INSERT OR IGNORE INTO sb_ledger_last SELECT 1, coalesce(max(id), 1000) FROM sb_ledger;
+    CREATE TRIGGER IF NOT EXISTS sb_ledger_counts AFTER INSERT ON sb_ledger
+        BEGIN UPDATE sb_ledger_last SET id = new.id WHERE id < new.id; END;
 ";
 
 /// A state as the server names it.
@@ -174,9 +178,9 @@ pub(super) fn create(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// The highest number that a load has had.
+/// The highest number that a load has had which was written down, also if it is forgotten.
 pub(super) fn last_id(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.query_row("SELECT coalesce(max(id), 1000) FROM sb_ledger", [], |row| row.get(0))
+    connection.query_row("SELECT id FROM sb_ledger_last", [], |row| row.get(0))
 }
 
 /// The load that owns the label, if one does: aborted ones do not.
