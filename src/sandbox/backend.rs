@@ -127,7 +127,9 @@ impl Backend {
             Ok(merging) => merging,
             Err(answer) => return self.pretty(&answer),
         };
-        let appended = self.receive(body, None, std::future::pending(), move |body| merging.append(body)).await;
+        let shutdown = self.shutdown.clone();
+        let append = move |body| merging.append(body, shutdown);
+        let appended = self.receive(body, None, std::future::pending(), append).await;
         match appended {
             Ok(waiting) => self.pretty(&waiting.answer().await),
             Err(answer) => self.pretty(&answer),

@@ -168,6 +168,7 @@ impl Member {
         self.life
             .send_modify(|life| *life = Life { power: Power::Down(SystemClock.instant()), deaths: life.deaths + 1 });
         self.contexts.lose();
+        self.windows.lose();
     }
 
     fn rise(&self) {

@@ -19,7 +19,7 @@ use super::function;
 use super::http;
 use super::ingest::{Failed, Tally};
 use super::intake::{Intake, Place};
-use super::label::{Beginning, Goal, Load};
+use super::label::{Beginning, COORDINATOR_DOWN, Goal, Load};
 use super::load::{self, Call, SHUTTING_DOWN, millis};
 use super::member::Member;
 use super::node::Node;
@@ -128,7 +128,11 @@ impl Merging {
     }
 
     /// Takes the body in and puts it into a window, which it opens if there is none. Blocks until the body has come.
-    pub(super) fn append(mut self, mut body: Body) -> Result<Waiting, Box<MergeAnswer>> {
+    pub(super) fn append(
+        mut self,
+        mut body: Body,
+        shutdown: watch::Receiver<bool>,
+    ) -> Result<Waiting, Box<MergeAnswer>> {
         let taken = Intake::open(&self.node.dir, self.node.discard).map_err(Failed::from).and_then(|mut intake| {
             intake.take(&self.request, &mut body)?;
             Ok(intake)
@@ -137,9 +141,13 @@ impl Merging {
         self.answer.read_data_time_ms = millis(self.begun);
         match taken.map_err(|failed| failed.to_string()).and_then(|intake| self.join(intake)) {
             Ok((window, opened)) => {
+                // Here, as the request that opens the window may go away at any moment.
+                if opened {
+                    tokio::spawn(close(Arc::clone(&self.node), Arc::clone(&window), shutdown));
+                }
                 self.answer.txn_id = window.load.id();
                 self.answer.label.clone_from(&window.label);
-                Ok(Waiting { merging: self, window, opened })
+                Ok(Waiting { merging: self, window })
             }
             Err(message) => Err(Box::new(self.answer.fail(message))),
         }
@@ -147,7 +155,7 @@ impl Merging {
 
     fn join(&self, intake: Intake) -> Result<(Arc<Window>, bool), String> {
         let mut windows = self.member.windows.0.lock().unwrap_or_else(PoisonError::into_inner);
-        windows.retain(|window| window.lock().is_some());
+        windows.retain(|window| window.load.is_open() && window.lock().is_some());
         let alike = |window: &&Arc<Window>| window.table.id == self.table.id && window.request.is_like(&self.request);
         for window in windows.iter().filter(alike) {
             // It may close at any moment, so it is looked at and filled under one lock.
@@ -189,6 +197,20 @@ impl Merging {
     }
 }
 
+impl Windows {
+    /// Loses everything, as a backend does that dies.
+    pub(super) fn lose(&self) {
+        let all = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        for window in all {
+            // One that is being loaded has nothing here any more, and goes on.
+            if window.lock().take().is_some() {
+                load::abort(&window.load, COORDINATOR_DOWN);
+                window.ended.send_replace(Some(Err(COORDINATOR_DOWN.to_owned())));
+            }
+        }
+    }
+}
+
 impl Window {
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Vec<Intake>>> {
         self.bodies.lock().unwrap_or_else(PoisonError::into_inner)
@@ -196,7 +218,7 @@ impl Window {
 
     /// Loads what has been put together.
     fn close(&self) {
-        let mut bodies = self.lock().take().unwrap_or_default();
+        let Some(mut bodies) = self.lock().take() else { return };
         let result = self.load.finish(Goal::Visible, |transaction| {
             let mut tally = Tally::default();
             for intake in &mut bodies {
@@ -223,22 +245,23 @@ impl Window {
 pub(super) struct Waiting {
     merging: Merging,
     window: Arc<Window>,
-    /// Whether the window has to be closed yet.
-    opened: bool,
+}
+
+/// Closes a window when it is time, or when the sandbox stops. Holds on to the node, so that a sandbox that stops waits
+/// for what is in the window.
+async fn close(node: Arc<Node>, window: Arc<Window>, mut shutdown: watch::Receiver<bool>) {
+    tokio::select! {
+        () = tokio::time::sleep(load::remaining(window.closes)) => {}
+        () = http::stopped(&mut shutdown) => {}
+    }
+    http::blocking(move || window.close()).await;
+    drop(node);
 }
 
 impl Waiting {
     /// Waits for the answer: until the window has been loaded, or not at all when the client does not want to.
     pub(super) async fn answer(self) -> MergeAnswer {
-        let Self { mut merging, window, opened } = self;
-        if opened {
-            let closing = Arc::clone(&window);
-            // On its own, as the request that opened the window may go away before it closes.
-            tokio::spawn(async move {
-                tokio::time::sleep(load::remaining(closing.closes)).await;
-                http::blocking(move || closing.close()).await;
-            });
-        }
+        let Self { mut merging, window } = self;
         let left = load::remaining(window.closes).as_millis().try_into().unwrap_or(u64::MAX);
         merging.answer.left_merge_time_ms = left;
         let appended = SystemClock.instant();
