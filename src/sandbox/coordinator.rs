@@ -96,16 +96,13 @@ impl Coordinator {
     pub(super) fn lose(&self) {
         self.routes().clear();
         for (_, multi) in std::mem::take(&mut *self.multis()) {
-            multi.abort("the frontend was restarted");
+            multi.lose("the frontend was restarted");
         }
     }
 
     /// Forgets transactions over several tables that are over.
     pub(super) fn sweep(&self) {
-        // Each is asked without the lock: one that is being committed does not answer before it is.
-        let all: Vec<Arc<Multi>> = self.multis().values().cloned().collect();
-        let over: Vec<i64> = all.iter().filter(|multi| !multi.is_live()).map(|multi| multi.id).collect();
-        self.multis().retain(|_, multi| !over.contains(&multi.id));
+        self.multis().retain(|_, multi| !multi.is_over());
     }
 
     /// The transaction over several tables that has the label.
@@ -228,12 +225,17 @@ impl Coordinator {
             }
             (Operation::Commit, Some(multi)) => match multi.commit(node, &named.ordeal(node, fault::Operation::Commit))
             {
-                Ok(()) => accepted(named, multi.id, ""),
-                Err(message) => refused(named, &message),
+                Some(Ok(())) => accepted(named, multi.id, ""),
+                Some(Err(message)) => refused(named, &message),
+                None => self.commit(node, named),
             },
             (Operation::Rollback, Some(multi)) => {
                 multi.abort("User Cancelled");
-                accepted(named, multi.id, "")
+                // Unless a commit was faster.
+                match node.registry.standing(named.database, named.label) {
+                    Ok(standing) if standing.state == State::Aborted => accepted(named, multi.id, ""),
+                    _ => self.rollback(node, named),
+                }
             }
             (Operation::Load, None) => {
                 refused(named, &format!("Can't find the transaction with label {}", named.label))

@@ -33,6 +33,8 @@ struct Parts {
     /// Which backend takes the bodies for a table, by its position.
     homes: BTreeMap<String, usize>,
     contexts: Vec<Arc<Context>>,
+    /// Whether it is being committed, and takes nothing more.
+    closed: bool,
 }
 
 impl Multi {
@@ -58,12 +60,22 @@ impl Multi {
         *self.parts().homes.entry(table.to_owned()).or_insert(offered)
     }
 
-    /// Remembers the data for a table.
-    pub(super) fn join(&self, context: &Arc<Context>) {
+    /// Whether it is known to be over. It may also be about to be.
+    pub(super) fn is_over(&self) -> bool {
+        // Locked as long as somebody commits, which may take its time.
+        self.load.try_lock().is_ok_and(|load| !load.as_ref().is_some_and(Load::is_open))
+    }
+
+    /// Remembers the data for a table, unless it is being committed; tells whether it was.
+    pub(super) fn join(&self, context: &Arc<Context>) -> bool {
         let mut parts = self.parts();
+        if parts.closed {
+            return false;
+        }
         if !parts.contexts.iter().any(|other| Arc::ptr_eq(other, context)) {
             parts.contexts.push(Arc::clone(context));
         }
+        true
     }
 
     /// Aborts all of it.
@@ -73,19 +85,38 @@ impl Multi {
         }
     }
 
-    /// Commits all of it. The error is the message of the answer; the transaction is over then, unless a load is still
-    /// on its way.
-    pub(super) fn commit(&self, node: &Node, ordeal: &Ordeal) -> Result<(), String> {
-        let contexts = self.parts().contexts.clone();
+    /// Aborts all of it, unless it is being committed at the moment: whoever does that may be the one who asks.
+    pub(super) fn lose(&self, reason: &str) {
+        let lost = self.load.try_lock().ok().and_then(|mut load| load.take());
+        if let Some(load) = lost {
+            load::abort(&load, reason);
+        }
+    }
+
+    /// Commits all of it; `None` when somebody else has ended it. The error is the message of the answer; the transaction
+    /// is over then, unless a load is still on its way.
+    pub(super) fn commit(&self, node: &Node, ordeal: &Ordeal) -> Option<Result<(), String>> {
+        let load = self.load();
+        let open = load.as_ref().filter(|open| open.is_open())?;
+        let contexts = {
+            // A load that comes from here on would be told that its bytes are in, and they would not be committed.
+            let mut parts = self.parts();
+            parts.closed = true;
+            parts.contexts.clone()
+        };
         let mut works = Vec::with_capacity(contexts.len());
         for context in &contexts {
             match context.try_work() {
                 Some(work) => works.push((context, work)),
-                None => return Err(format!("transaction of table {} is in processing, retry later", context.table())),
+                None => {
+                    self.parts().closed = false;
+                    return Some(Err(format!(
+                        "transaction of table {} is in processing, retry later",
+                        context.table()
+                    )));
+                }
             }
         }
-        let load = self.load();
-        let Some(open) = load.as_ref() else { return Err("the transaction is aborted".to_owned()) };
         let result = open.finish(Goal::Visible, |transaction| {
             let mut all = Tally::default();
             let mut bytes = 0;
@@ -108,13 +139,13 @@ impl Multi {
                 backend.contexts.remove(context);
             }
         }
-        match result {
+        Some(match result {
             Ok(()) => ordeal.pass(Step::Committed).map_err(|complaint| complaint.message),
             Err(failed) => {
                 let message = failed.to_string();
                 self.abort(&message);
                 Err(message)
             }
-        }
+        })
     }
 }

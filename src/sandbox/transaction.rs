@@ -23,7 +23,8 @@ use super::body::Body;
 use super::fault::{Operation, Step};
 use super::ingest::{Failed, Tally};
 use super::intake::{Intake, Place};
-use super::label::{Beginning, Goal, Load, Refusal};
+use super::label::{Beginning, COORDINATOR_DOWN, Goal, Load, Refusal};
+use super::ledger::State;
 use super::load::{self, Call, SHUTTING_DOWN, millis};
 use super::member::Member;
 use super::multi::Multi;
@@ -52,7 +53,7 @@ pub(super) struct Context {
     timeout: Duration,
     idle_timeout: Option<Duration>,
     /// The transaction, unless it belongs to several tables and somebody else decides, or it is over.
-    load: Mutex<Option<Load>>,
+    load: Mutex<Option<Arc<Load>>>,
     /// The transaction over several tables, if it belongs to one.
     multi: Option<Weak<Multi>>,
     work: Arc<tokio::sync::Mutex<Work>>,
@@ -82,6 +83,18 @@ impl Contexts {
         self.lock().get(&(label.to_owned(), table.to_owned())).cloned()
     }
 
+    /// Takes a transaction's data, unless that of a later one with its label is there already; returns which is there.
+    fn put_newest(&self, key: (String, String), context: Arc<Context>) -> Arc<Context> {
+        let mut contexts = self.lock();
+        if let Some(other) = contexts.get(&key).filter(|other| other.id >= context.id) {
+            return Arc::clone(other);
+        }
+        let replaced = contexts.insert(key, Arc::clone(&context));
+        // Dropped without the lock, since that may write down what became of it.
+        drop((contexts, replaced));
+        context
+    }
+
     /// Forgets a transaction's data, unless it is another's that took its place.
     pub(super) fn remove(&self, context: &Arc<Context>) {
         let mut contexts = self.lock();
@@ -93,7 +106,7 @@ impl Contexts {
         let all = std::mem::take(&mut *self.lock());
         for context in all.into_values() {
             if let Some(load) = context.take_load() {
-                load.leave();
+                leave(load);
             }
             // Whoever is at work on it has lost its connection, and finds no transaction at its end.
             if let Ok(mut work) = Arc::clone(&context.work).try_lock_owned() {
@@ -107,7 +120,7 @@ impl Contexts {
     pub(super) fn sweep(&self) {
         let all: Vec<Arc<Context>> = self.lock().values().cloned().collect();
         for context in all {
-            let over = !context.is_live();
+            let over = context.is_over();
             let idle = context.idle_timeout.filter(|idle| context.begun.elapsed() > *idle);
             // A request that came while it is looked at would be told that another is at work.
             if !over && idle.is_none() {
@@ -142,11 +155,11 @@ impl Contexts {
 }
 
 impl Context {
-    fn lock_load(&self) -> MutexGuard<'_, Option<Load>> {
+    fn lock_load(&self) -> MutexGuard<'_, Option<Arc<Load>>> {
         self.load.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take_load(&self) -> Option<Load> {
+    fn take_load(&self) -> Option<Arc<Load>> {
         self.lock_load().take()
     }
 
@@ -160,7 +173,7 @@ impl Context {
     fn give_up(&self, ordeal: &Ordeal, reason: &str) {
         match (ordeal.rollback(), self.take_load()) {
             (Ok(()), Some(load)) => load::abort(&load, reason),
-            (Err(_), Some(load)) => load.leave(),
+            (Err(_), Some(load)) => leave(load),
             (_, None) => {}
         }
     }
@@ -201,7 +214,7 @@ impl Context {
             begun_ms: super::ledger::now_ms(),
             timeout: times.timeout,
             idle_timeout: times.idle_timeout,
-            load: Mutex::new(load),
+            load: Mutex::new(load.map(Arc::new)),
             multi: multi.map(Arc::downgrade),
             work: Arc::new(tokio::sync::Mutex::new(work)),
         }
@@ -353,7 +366,7 @@ impl Request<'_> {
         };
         let id = load.id();
         let context = Context::single(self.call, self.label, load, work, &times);
-        self.member.contexts.lock().insert((self.label.to_owned(), String::new()), Arc::new(context));
+        self.member.contexts.put_newest((self.label.to_owned(), String::new()), Arc::new(context));
         TransactionAnswer { txn_id: Some(id), begin_txn_time_ms: Some(millis(started)), ..self.answer() }
     }
 
@@ -404,27 +417,28 @@ impl Request<'_> {
         if let Err(message) = self.call.loader(self.node) {
             return Err(Box::new(self.fail("INTERNAL_ERROR", message)));
         }
-        let found = self.member.contexts.find(self.label, &self.call.table);
-        // An earlier transaction of the label may have left its data behind.
-        let context = if let Some(context) = found.filter(|context| context.id == multi.id) {
+        if self.call.table.is_empty() {
+            return Err(Box::new(self.fail("INVALID_ARGUMENT", "the header table is needed")));
+        }
+        // What an earlier transaction with the label has left is not for this one.
+        let known = self.member.contexts.find(self.label, &self.call.table);
+        let context = if let Some(context) = known.filter(|context| context.id == multi.id) {
             context
         } else {
             let work = Work::new(self.node);
             let work = work.map_err(|error| Box::new(self.fail("INTERNAL_ERROR", error.to_string())))?;
             let context = Arc::new(Context::part(self.call, self.label, multi, work));
             let key = (self.label.to_owned(), self.call.table.clone());
-            let mut contexts = self.member.contexts.lock();
-            if let Some(other) = contexts.get(&key).filter(|other| other.id == multi.id) {
-                Arc::clone(other)
-            } else {
-                contexts.insert(key, Arc::clone(&context));
-                context
-            }
+            let there = self.member.contexts.put_newest(key, Arc::clone(&context));
+            // The same label may belong to a later transaction of another database, which keeps its place.
+            if there.id == multi.id { there } else { context }
         };
         let Some(work) = context.try_work() else {
             return Err(Box::new(self.fail("TXN_IN_PROCESSING", in_processing(self.label))));
         };
-        multi.join(&context);
+        if !multi.join(&context) {
+            return Err(Box::new(self.fail("TXN_IN_PROCESSING", in_processing(self.label))));
+        }
         self.receive(context, work, started, Some(Arc::clone(multi)))
     }
 
@@ -473,7 +487,13 @@ impl Request<'_> {
         }
         self.member.contexts.remove(context);
         let standing = self.node.registry.standing(&context.database, self.label);
-        let reason = standing.map(|standing| standing.reason).unwrap_or_default();
+        let reason = match standing {
+            // It was not aborted at all: this request comes behind one that has ended it.
+            Ok(standing) if standing.id == Some(context.id) && standing.state != State::Aborted => {
+                return Some(self.fail("TXN_NOT_EXISTS", not_exists(self.label)));
+            }
+            standing => standing.map(|standing| standing.reason).unwrap_or_default(),
+        };
         Some(self.fail("ABORTED", format!("transaction is aborted by {reason}")))
     }
 
@@ -532,7 +552,7 @@ impl Request<'_> {
         goal: Goal,
         answer: &mut TransactionAnswer,
     ) -> Result<(), Failed> {
-        let load = context.lock_load();
+        let load = context.lock_load().clone();
         let Some(load) = load.as_ref() else {
             return Err(Failed::Aborted("the backend has lost the transaction".to_owned()));
         };
@@ -546,6 +566,9 @@ impl Request<'_> {
             let poured = work.pour(transaction, place, self.node.settings.empty_load_as_error(), &mut tally);
             url = load::error_url(self.node, &self.call.authority, load.id(), &tally);
             poured?;
+            if context.lock_load().is_none() {
+                return Err(Failed::Aborted(COORDINATOR_DOWN.to_owned()));
+            }
             written = SystemClock.instant();
             Ok::<_, Failed>(load::totals(&tally, received, url.clone()))
         });
@@ -568,8 +591,12 @@ impl Request<'_> {
         let Some(context) = self.member.contexts.find(self.label, "") else {
             return self.fail("TXN_NOT_EXISTS", not_exists(self.label));
         };
-        if context.try_work().is_none() {
+        // Kept to the end, so that nobody prepares or commits meanwhile.
+        let Some(_work) = context.try_work() else {
             return self.fail("TXN_IN_PROCESSING", in_processing(self.label));
+        };
+        if let Some(answer) = self.gone(&context).filter(|answer| answer.status != "ABORTED") {
+            return answer;
         }
         let lost = self.ordeal(Operation::Rollback).rollback();
         if let Err(Lost::Because(complaint)) = lost {
@@ -579,7 +606,7 @@ impl Request<'_> {
         if lost.is_ok() {
             context.abort("User Cancelled");
         } else if let Some(load) = context.take_load() {
-            load.leave();
+            leave(load);
         }
         self.answer()
     }
@@ -590,7 +617,15 @@ impl Context {
     fn is_live(&self) -> bool {
         match &self.multi {
             Some(multi) => multi.upgrade().is_some_and(|multi| multi.is_live()),
-            None => self.lock_load().as_ref().is_some_and(Load::is_open),
+            None => self.lock_load().as_ref().is_some_and(|load| load.is_open()),
+        }
+    }
+
+    /// Whether somebody is known to have ended the transaction.
+    fn is_over(&self) -> bool {
+        match &self.multi {
+            Some(multi) => multi.upgrade().is_none_or(|multi| multi.is_over()),
+            None => !self.is_live(),
         }
     }
 }
@@ -624,6 +659,10 @@ impl Upload {
         if let Err(failed) = taken {
             return self.abort(status_of(&failed), failed.to_string());
         }
+        if self.context.is_over() {
+            // Cancelled while the body came: its bytes are in nothing that can still be committed.
+            return self.answer.fail("ABORTED", "transaction is aborted");
+        }
         self.carried.ended(Outcome::Visible, body.received, 0);
         TransactionAnswer {
             txn_id: Some(self.context.id),
@@ -644,6 +683,11 @@ impl Upload {
         }
         self.answer.fail(status, message)
     }
+}
+
+/// Leaves a transaction in PREPARE: it is never dropped, though whoever is at its end may still have it.
+fn leave(load: Arc<Load>) {
+    std::mem::forget(load);
 }
 
 /// The name of the status that a failure has.
