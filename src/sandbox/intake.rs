@@ -15,7 +15,7 @@ use super::count;
 use super::decompress;
 use super::function;
 use super::ingest::{self, Failed, Tally};
-use super::plan::Plan;
+use super::plan::{self, Plan};
 use super::stage;
 use super::tablet;
 use super::types::TableDef;
@@ -88,6 +88,9 @@ impl Intake {
         place: Place,
         tally: &mut Tally,
     ) -> Result<(), Failed> {
+        let replanned = plan::replan(transaction, request, table, plan)?;
+        let (request, table, plan) =
+            replanned.as_ref().map_or((request, table, plan), |(request, table, plan)| (request, table, plan));
         match &mut self.spool {
             None => tally.counts.loaded += self.counted,
             Some(spool) if matches!(request.format, Format::Csv(_)) => {

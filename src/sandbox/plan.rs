@@ -19,10 +19,14 @@
 
 use std::fmt::Write as _;
 
+use rusqlite::Transaction;
+
 use super::columns::Mapping;
+use super::ingest::Failed;
 use super::merge;
 use super::partition;
 use super::select::{translate_expression, translate_typed};
+use super::store;
 use super::types::{Aggregation, Column, Default, KeysType, SqlType, TableDef, quote};
 use super::value::{self, Cell};
 use super::wire::{Format, LoadRequest};
@@ -149,6 +153,57 @@ impl Plan {
             origins,
         })
     }
+}
+
+/// A load's request, table and plan, when they are not what they were.
+pub(super) type Replanned = (LoadRequest, TableDef, Plan);
+
+/// Plans a load again if its table has changed since it was planned; to be asked in the transaction that takes its rows
+/// in. Columns that the load was to fill are still the ones that it fills, and new ones take their defaults.
+pub(super) fn replan(
+    transaction: &Transaction<'_>,
+    request: &LoadRequest,
+    table: &TableDef,
+    plan: &Plan,
+) -> Result<Option<Replanned>, Failed> {
+    let Some(now) = store::current(transaction, table.id)? else {
+        return Err(Failed::Body(format!("unknown table, table={}", table.name)));
+    };
+    if now.ddl == table.ddl && now.columns == table.columns {
+        return Ok(None);
+    }
+    let filled = table.columns.iter().zip(&plan.origins);
+    let filled = filled.filter(|(_, origin)| matches!(origin, Origin::Field(_) | Origin::Derived(_)));
+    check_kept(&now, filled.map(|(column, _)| column.name.as_str())).map_err(Failed::Body)?;
+    let mut request = request.clone();
+    request.columns.get_or_insert_with(|| plan.fields.iter().cloned().map(Mapping::Field).collect());
+    let plan = Plan::new(&request, &now).map_err(Failed::Body)?;
+    Ok(Some((request, now, plan)))
+}
+
+/// Makes sure that columns that rows have values for are still there.
+pub(super) fn check_kept<'c>(table: &TableDef, columns: impl IntoIterator<Item = &'c str>) -> Result<(), String> {
+    match columns.into_iter().find(|name| table.column(name).is_none()) {
+        Some(gone) => Err(format!("table {} has changed since the load began: column {gone} is gone", table.name)),
+        None => Ok(()),
+    }
+}
+
+/// The SQL of what a column holds when a load leaves it out.
+pub(super) fn absent_sql(column: &Column) -> Result<String, String> {
+    let mut derive = Vec::new();
+    let sql = match absent(column, false, &mut derive)? {
+        Origin::Constant(Cell::Integer(number)) => number.to_string(),
+        Origin::Constant(Cell::Real(number)) => format!("{number:e}"),
+        Origin::Constant(Cell::Text(text)) => format!("'{}'", text.replace('\'', "''")),
+        Origin::Constant(Cell::Blob(bytes)) => {
+            let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("x'{digits}'")
+        }
+        Origin::Derived(_) => derive.pop().expect("it was just derived"),
+        _ => "NULL".to_owned(),
+    };
+    Ok(sql)
 }
 
 /// Refuses what the kind of table does not know.

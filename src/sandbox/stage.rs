@@ -14,9 +14,10 @@ use std::io::Read;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::ingest::{Destination, Failed, Tally, fill};
-use super::plan::{Operation, Plan};
+use super::plan::{self, Operation, Plan};
+use super::store;
 use super::tablet;
-use super::types::{TableDef, quote};
+use super::types::{Column, TableDef, quote};
 use super::wire::LoadRequest;
 
 /// Takes a load's rows in, as [`ingest`](super::ingest::ingest) does, but keeps them apart from the table. A load that
@@ -38,6 +39,8 @@ pub(super) fn stage(
     transaction
         .prepare_cached("UPDATE sb_staged SET publish = ?2 WHERE id = ?1")?
         .execute(params![id, publication(id, table, plan)])?;
+    let columns = serde_json::to_string(&table.columns).expect("columns are plain values");
+    transaction.prepare_cached("INSERT INTO sb_columns_staged VALUES (?1, ?2)")?.execute(params![id, columns])?;
     let insert = insert(id, table);
     // The operation comes behind the columns.
     let destination = Destination { insert: &insert, delete: None, operation: Some(table.columns.len() + 1) };
@@ -47,15 +50,12 @@ pub(super) fn stage(
 /// Merges everything that an owner has staged into the tables, and forgets it. Fails when a table is not what it was.
 pub(super) fn publish(transaction: &Transaction<'_>, owner: i64) -> Result<(), Failed> {
     for (id, table_id, name, sql) in staged(transaction, owner)? {
-        let known = transaction
-            .prepare_cached("SELECT 1 FROM sb_tables WHERE id = ?1")?
-            .query_row([table_id], |_| Ok(()))
-            .optional()?;
-        if known.is_none() {
+        let Some(table) = store::current(transaction, table_id)? else {
             return Err(Failed::Body(format!(
                 "unknown table, table={name}: it was dropped after the rows were prepared"
             )));
-        }
+        };
+        let sql = adapted(transaction, id, &table, sql)?;
         transaction.execute_batch(&sql).map_err(|error| changed(&name, error))?;
         tablet::bump_version(transaction, table_id)?;
         remove(transaction, id)?;
@@ -81,6 +81,7 @@ fn staged(transaction: &Transaction<'_>, owner: i64) -> rusqlite::Result<Vec<Sta
 fn remove(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<()> {
     transaction.execute_batch(&format!("DROP TABLE {}", name(id)))?;
     transaction.prepare_cached("DELETE FROM sb_staged WHERE id = ?1")?.execute([id])?;
+    transaction.prepare_cached("DELETE FROM sb_columns_staged WHERE staged = ?1")?.execute([id])?;
     Ok(())
 }
 
@@ -92,6 +93,47 @@ fn changed(table: &str, error: rusqlite::Error) -> Failed {
         }
         _ => Failed::Sqlite(error),
     }
+}
+
+/// The SQL that moves the rows into the table as it is now: columns that are new take their defaults.
+fn adapted(transaction: &Transaction<'_>, id: i64, table: &TableDef, sql: String) -> Result<String, Failed> {
+    let columns: Option<String> = transaction
+        .prepare_cached("SELECT columns FROM sb_columns_staged WHERE staged = ?1")?
+        .query_row([id], |row| row.get(0))
+        .optional()?;
+    // What an older build has staged has none.
+    let Some(columns) = columns else { return Ok(sql) };
+    let columns: Vec<Column> = serde_json::from_str(&columns)
+        .map_err(|fault| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, fault.into()))?;
+    if columns == table.columns {
+        return Ok(sql);
+    }
+    let stored = columns.iter().filter(|column| column.generated.is_none());
+    plan::check_kept(table, stored.clone().map(|column| column.name.as_str())).map_err(Failed::Body)?;
+    if let Some(column) = stored.clone().find(|old| table.column(&old.name).is_some_and(|new| new.ty != old.ty)) {
+        let message = format!("table {} has changed since the load began: column {}", table.name, column.name);
+        return Err(Failed::Body(format!("{message} has another type")));
+    }
+    let then = TableDef { columns, ..table.clone() };
+    let (mut names, mut values) = target(&then);
+    let old = movement(id, table, &names, &values);
+    let is_new = |column: &&Column| then.column(&column.name).is_none() && column.generated.is_none();
+    for column in table.columns.iter().filter(is_new) {
+        names.push(quote(&column.name));
+        values.push(plan::absent_sql(column).map_err(Failed::Body)?);
+    }
+    Ok(sql.replacen(&old, &movement(id, table, &names, &values), 1))
+}
+
+/// The columns that the rows fill, and with what.
+fn target(table: &TableDef) -> (Vec<String>, Vec<String>) {
+    table.stored().map(|(at, column)| (quote(&column.name), format!("s.c{at}"))).unzip()
+}
+
+/// How the SQL begins that moves the rows.
+fn movement(id: i64, table: &TableDef, names: &[String], values: &[String]) -> String {
+    let (target, names, values) = (table.storage(), names.join(", "), values.join(", "));
+    format!("INSERT INTO {target} ({names}) SELECT {values} FROM {} AS s WHERE", name(id))
 }
 
 fn name(id: i64) -> String {
@@ -119,15 +161,9 @@ fn insert(id: i64, table: &TableDef) -> String {
 /// takes away what the table had: that comes to the same as going through the rows one by one.
 fn publication(id: i64, table: &TableDef, plan: &Plan) -> String {
     let (staging, target) = (name(id), table.storage());
-    let (names, cells): (Vec<String>, Vec<String>) =
-        table.stored().map(|(at, column)| (quote(&column.name), format!("s.c{at}"))).unzip();
-    let (names, cells) = (names.join(", "), cells.join(", "));
-    let upsert = |condition: &str| {
-        format!(
-            "INSERT INTO {target} ({names}) SELECT {cells} FROM {staging} AS s WHERE {condition} ORDER BY s.place{};",
-            plan.on_conflict
-        )
-    };
+    let (names, cells) = self::target(table);
+    let movement = movement(id, table, &names, &cells);
+    let upsert = |condition: &str| format!("{movement} {condition} ORDER BY s.place{};", plan.on_conflict);
     if plan.operation == Operation::Upsert {
         return upsert("TRUE");
     }

@@ -78,6 +78,7 @@ const SCHEMA: &str = "
         publish TEXT NOT NULL
     );
     CREATE INDEX IF NOT EXISTS sb_staged_owner ON sb_staged (owner);
+    CREATE TABLE IF NOT EXISTS sb_columns_staged (staged INTEGER PRIMARY KEY, columns TEXT NOT NULL);
 ";
 
 /// The sandbox's database.
@@ -332,30 +333,31 @@ fn prepare(path: &Path, root_password: Option<&str>) -> rusqlite::Result<Connect
     Ok(connection)
 }
 
-fn find_table(connection: &Connection, db: &str, table: &str) -> rusqlite::Result<Option<TableDef>> {
+/// A table as it is now, which may have changed since somebody looked it up; `None` when it is gone.
+pub(super) fn current(connection: &Connection, id: i64) -> rusqlite::Result<Option<TableDef>> {
     let mut statement =
-        connection.prepare_cached("SELECT id, columns, ddl, keys FROM sb_tables WHERE database = ?1 AND name = ?2")?;
-    statement
-        .query_row([db, table], |row| {
-            let columns: String = row.get(1)?;
-            let unreadable = |column, fault: Box<dyn std::error::Error + Send + Sync>| {
-                rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, fault)
-            };
-            let columns: Vec<Column> = serde_json::from_str(&columns).map_err(|fault| unreadable(1, fault.into()))?;
-            let keys: String = row.get(3)?;
-            let keys = KeysType::from_catalogue(&keys).ok_or_else(|| {
-                unreadable(3, format!("a newer sandbox made table {table}: its keys are {keys}").into())
-            })?;
-            Ok(TableDef {
-                id: row.get(0)?,
-                database: db.to_owned(),
-                name: table.to_owned(),
-                keys,
-                columns,
-                ddl: row.get(2)?,
-            })
-        })
-        .optional()
+        connection.prepare_cached("SELECT id, columns, ddl, keys, database, name FROM sb_tables WHERE id = ?1")?;
+    statement.query_row([id], definition).optional()
+}
+
+fn find_table(connection: &Connection, db: &str, table: &str) -> rusqlite::Result<Option<TableDef>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, columns, ddl, keys, database, name FROM sb_tables WHERE database = ?1 AND name = ?2",
+    )?;
+    statement.query_row([db, table], definition).optional()
+}
+
+fn definition(row: &rusqlite::Row<'_>) -> rusqlite::Result<TableDef> {
+    let name: String = row.get(5)?;
+    let columns: String = row.get(1)?;
+    let unreadable = |column, fault: Box<dyn std::error::Error + Send + Sync>| {
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, fault)
+    };
+    let columns: Vec<Column> = serde_json::from_str(&columns).map_err(|fault| unreadable(1, fault.into()))?;
+    let keys: String = row.get(3)?;
+    let keys = KeysType::from_catalogue(&keys)
+        .ok_or_else(|| unreadable(3, format!("a newer sandbox made table {name}: its keys are {keys}").into()))?;
+    Ok(TableDef { id: row.get(0)?, database: row.get(4)?, name, keys, columns, ddl: row.get(2)? })
 }
 
 #[cfg(test)]

@@ -154,7 +154,7 @@ impl FromStr for SqlType {
 }
 
 /// A column of a table.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Column {
     pub name: String,
     pub ty: SqlType,
