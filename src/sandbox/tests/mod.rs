@@ -8,8 +8,10 @@ mod labels;
 mod multi;
 mod protocol;
 mod sql;
+mod storm;
 mod surface;
 mod tables;
+mod transactions;
 
 use std::path::Path;
 
