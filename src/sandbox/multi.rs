@@ -106,16 +106,12 @@ impl Multi {
         };
         let mut works = Vec::with_capacity(contexts.len());
         for context in &contexts {
-            match context.try_work() {
-                Some(work) => works.push((context, work)),
-                None => {
-                    self.parts().closed = false;
-                    return Some(Err(format!(
-                        "transaction of table {} is in processing, retry later",
-                        context.table()
-                    )));
-                }
-            }
+            let Some(work) = context.try_work() else {
+                self.parts().closed = false;
+                let message = format!("transaction of table {} is in processing, retry later", context.table());
+                return Some(Err(message));
+            };
+            works.push((context, work));
         }
         let result = open.finish(Goal::Visible, |transaction| {
             let mut all = Tally::default();

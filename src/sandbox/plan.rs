@@ -22,6 +22,7 @@ use std::fmt::Write as _;
 use rusqlite::Transaction;
 
 use super::columns::Mapping;
+use super::function;
 use super::ingest::Failed;
 use super::merge;
 use super::partition;
@@ -196,10 +197,7 @@ pub(super) fn absent_sql(column: &Column) -> Result<String, String> {
         Origin::Constant(Cell::Integer(number)) => number.to_string(),
         Origin::Constant(Cell::Real(number)) => format!("{number:e}"),
         Origin::Constant(Cell::Text(text)) => format!("'{}'", text.replace('\'', "''")),
-        Origin::Constant(Cell::Blob(bytes)) => {
-            let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            format!("x'{digits}'")
-        }
+        Origin::Constant(Cell::Blob(bytes)) => format!("x'{}'", function::hex_text(&bytes)),
         Origin::Derived(_) => derive.pop().expect("it was just derived"),
         _ => "NULL".to_owned(),
     };

@@ -45,17 +45,21 @@ async fn send(world_backend: SocketAddr, label: &str, length: usize, body: &[u8]
     (stream, answer)
 }
 
-/// Starts the process that is to be killed, and waits until it answers.
-async fn victim_in(dir: &Path) -> (Child, Addresses) {
-    let child = Command::new(std::env::current_exe().expect("this test"))
+/// Starts the process that is to be killed.
+fn spawn(dir: &Path) -> Child {
+    Command::new(std::env::current_exe().expect("this test"))
         .args(["--exact", "--ignored", "sandbox::tests::crash::victim"])
         .env(DIR, dir)
         .stdout(Stdio::null())
         .spawn()
-        .expect("it starts");
+        .expect("it starts")
+}
+
+/// Waits until the process answers.
+async fn addresses(dir: &Path) -> Addresses {
     loop {
         if let Some(addresses) = running(dir).expect("it can be asked") {
-            return (child, addresses);
+            return addresses;
         }
         tokio::task::yield_now().await;
     }
@@ -68,7 +72,8 @@ async fn a_killed_process_keeps_what_it_acknowledged_and_nothing_else() {
     create(&first, super::TABLE);
     assert_eq!(first.recovery(), None, "the directory is new");
     first.drain().await;
-    let (mut child, addresses) = victim_in(dir.path()).await;
+    let mut child = spawn(dir.path());
+    let addresses = addresses(dir.path()).await;
     let (_, answer) = send(addresses.backend, "acknowledged", 6, b"1,a,1\n").await;
     assert!(answer.contains("\"Status\": \"Success\""), "{answer}");
     let half = send(addresses.backend, "half", 1000, b"2,b,2\n3,c,3\n").await;
@@ -97,7 +102,7 @@ async fn client(addresses: Addresses, keys: impl Iterator<Item = i64>, told: mps
     for key in keys {
         let label = format!("l{key}");
         let row = format!("{key},x\n");
-        let ok = |answer: Option<Value>| answer.filter(|answer| answer["Status"] == "OK").is_some();
+        let ok = |answer: Option<Value>| answer.is_some_and(|answer| answer["Status"] == "OK");
         let ended = if key % 2 == 0 {
             let headers = named("d", "t", &label);
             let mut fine = ok(call(addresses.backend, "begin", &headers, "").await);
@@ -129,7 +134,8 @@ async fn a_process_that_is_killed_at_any_moment_keeps_what_is_prepared_and_commi
     let (mut prepared, mut committed) = (BTreeSet::new(), BTreeSet::new());
     for (round, answers) in [1, 4, 9, 15].into_iter().enumerate() {
         let dir = world.stop().await;
-        let (mut child, addresses) = victim_in(dir.path()).await;
+        let mut child = spawn(dir.path());
+        let addresses = addresses(dir.path()).await;
         let (telling, mut told) = mpsc::channel(64);
         for at in 0..3 {
             let first = i64::try_from(round).expect("few rounds") * 1000 + at;

@@ -91,7 +91,8 @@ impl Ledger {
         });
         let (rows, mut tables): (_, Vec<String>) = read.expect("it can be read");
         let mut expected: Vec<String> = rows.iter().map(|(id, _)| format!("sb_staged_{id}")).collect();
-        (tables.sort(), expected.sort());
+        tables.sort();
+        expected.sort();
         assert_eq!(tables, expected);
         rows.into_iter().map(|(_, owner)| owner).collect()
     }
@@ -236,6 +237,70 @@ async fn a_part_that_comes_while_others_are_committed_is_not_said_to_be_in() {
             assert_eq!(world.several("rollback", ("d", ""), &label, "").await["Status"], "OK", "{ended} {again}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_commit_over_several_tables_needs_all_of_them_and_their_backend() {
+    let world = Ledger::with(|options| Options { dialect: Dialect::V4_0, ..options }).await;
+    for (label, reason) in [("lost", "coordinate BE is down"), ("dropped", "unknown table, table=t")] {
+        assert_eq!(world.several("begin", ("d", ""), label, "").await["Status"], "OK");
+        for table in ["u", "t"] {
+            assert_eq!(world.several("load", ("d", table), label, "1,a\n").await["Status"], "OK");
+        }
+        if label == "lost" {
+            world.sandbox.node.order(&world.sandbox.node.cluster.backends[0], Order::Restart);
+            while TcpStream::connect(world.backend()).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        } else {
+            world.run("DROP TABLE d.t");
+        }
+        let answer = world.several("commit", ("d", ""), label, "").await;
+        assert_eq!((&answer["Status"], &answer["Message"]), (&"FAILED".into(), &reason.into()));
+        assert_eq!(world.state(label), "ABORTED");
+        assert_eq!(world.run("SELECT * FROM d.u"), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_transaction_takes_no_more_and_its_label_begins_anew() {
+    let world = Ledger::new().await;
+    let registry = &world.sandbox.node.registry;
+    assert_eq!(world.single("begin", "l", "").await["Status"], "OK");
+    let mut stream = TcpStream::connect(world.backend()).await.expect("it listens");
+    let headers = [("db", "d"), ("table", "t"), ("label", "l"), ("column_separator", ",")];
+    let head = Load { path: "/api/transaction/load", headers: &headers, ..Load::default() }.head(4);
+    stream.write_all(head.as_bytes()).await.expect("it takes it");
+    let mut go_on = [0; 25];
+    stream.read_exact(&mut go_on).await.expect("it asks for the body");
+    assert!(registry.cancel("d", "l", "user cancel").expect("it cancels"));
+    stream.write_all(b"1,a\n").await.expect("it takes the body");
+    assert_eq!(read(&mut stream).await.json()["Status"], "ABORTED");
+    assert_eq!(world.single("begin", "l", "").await["Status"], "OK");
+    assert_eq!(world.single("load", "l", "2,b\n").await["Status"], "OK");
+    assert_eq!(world.single("commit", "l", "").await["Status"], "OK");
+    assert_eq!(world.run("SELECT * FROM d.t"), ["2|b"]);
+}
+
+#[tokio::test]
+async fn a_backend_that_restarts_no_longer_knows_what_it_held() {
+    let world = Ledger::new().await;
+    let node = &world.sandbox.node;
+    assert_eq!(world.single("begin", "l", "").await["Status"], "OK");
+    assert_eq!(world.single("load", "l", "1,a\n").await["Status"], "OK");
+    node.order(&node.cluster.backends[0], Order::Restart);
+    while TcpStream::connect(world.backend()).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    for operation in ["load", "prepare", "commit", "rollback"] {
+        assert_eq!(world.single(operation, "l", "").await["Status"], "TXN_NOT_EXISTS", "{operation}");
+    }
+    assert_eq!(world.state("l"), "PREPARE");
+    assert!(node.registry.cancel("d", "l", "user cancel").expect("it cancels"));
+    assert_eq!(world.single("begin", "l", "").await["Status"], "OK");
+    assert_eq!(world.single("load", "l", "2,b\n").await["Status"], "OK");
+    assert_eq!(world.single("commit", "l", "").await["Status"], "OK");
+    assert_eq!(world.run("SELECT * FROM d.t"), ["2|b"]);
 }
 
 /// A small load that is put together with others.
