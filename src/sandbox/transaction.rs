@@ -11,7 +11,6 @@
 //! work on a transaction; others are told so before their body is wanted.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -37,9 +36,9 @@ use super::types::TableDef;
 use super::wire::{self, Format, Limits, LoadRequest};
 use crate::clock::{Clock as _, SystemClock};
 
-/// The transactions whose data a backend holds, by label and, for one over several tables, table.
-#[derive(Debug, Default)]
-pub(super) struct Contexts(Mutex<BTreeMap<(String, String), Arc<Context>>>);
+mod contexts;
+
+pub(super) use contexts::Contexts;
 
 /// A transaction's data on its backend; of one over several tables, the data for one table.
 #[derive(Debug)]
@@ -71,87 +70,6 @@ pub(super) struct Work {
     received_ms: u64,
     /// Whether the data is gone, with the backend or the transaction.
     lost: bool,
-}
-
-impl Contexts {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(String, String), Arc<Context>>> {
-        // Each change is a single insertion or removal, so a panic leaves the map whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn find(&self, label: &str, table: &str) -> Option<Arc<Context>> {
-        self.lock().get(&(label.to_owned(), table.to_owned())).cloned()
-    }
-
-    /// Takes a transaction's data, unless that of a later one with its label is there already; returns which is there.
-    fn put_newest(&self, key: (String, String), context: Arc<Context>) -> Arc<Context> {
-        let mut contexts = self.lock();
-        if let Some(other) = contexts.get(&key).filter(|other| other.id >= context.id) {
-            return Arc::clone(other);
-        }
-        let replaced = contexts.insert(key, Arc::clone(&context));
-        // Dropped without the lock, since that may write down what became of it.
-        drop((contexts, replaced));
-        context
-    }
-
-    /// Forgets a transaction's data, unless it is another's that took its place.
-    pub(super) fn remove(&self, context: &Arc<Context>) {
-        let mut contexts = self.lock();
-        contexts.retain(|_, other| !Arc::ptr_eq(other, context));
-    }
-
-    /// Loses everything, as a backend does that dies. The transactions stay in PREPARE.
-    pub(super) fn lose(&self) {
-        let all = std::mem::take(&mut *self.lock());
-        for context in all.into_values() {
-            if let Some(load) = context.take_load() {
-                leave(load);
-            }
-            // Whoever is at work on it has lost its connection, and finds no transaction at its end.
-            if let Ok(mut work) = Arc::clone(&context.work).try_lock_owned() {
-                work.lost = true;
-            }
-        }
-    }
-
-    /// Gives up transactions that nobody has sent anything for in their `idle_timeout`, and forgets those that somebody
-    /// else has ended.
-    pub(super) fn sweep(&self) {
-        let all: Vec<Arc<Context>> = self.lock().values().cloned().collect();
-        for context in all {
-            let over = context.is_over();
-            let idle = context.idle_timeout.filter(|idle| context.begun.elapsed() > *idle);
-            // A request that came while it is looked at would be told that another is at work.
-            if !over && idle.is_none() {
-                continue;
-            }
-            let Ok(work) = Arc::clone(&context.work).try_lock_owned() else { continue };
-            if over {
-                self.remove(&context);
-            // Once there was a load the server compares two different clocks, and this never happens.
-            } else if let (Some(idle), None) = (idle, &work.first) {
-                let reason = format!("transaction is aborted by idle timeout {} seconds.", idle.as_secs());
-                context.abort(&reason);
-                self.remove(&context);
-            }
-        }
-    }
-
-    /// What the backend holds, as `/api/transaction/list` shows it: objects one behind the other.
-    pub(super) fn list(&self) -> Vec<serde_json::Value> {
-        let shown = |context: &Arc<Context>| {
-            serde_json::json!({
-                "Label": context.label,
-                "Db": context.database,
-                "Table": context.table,
-                "TxnId": context.id,
-                "BeginTimestamp": context.begun_ms / 1000,
-                "Timeout": context.timeout.as_secs(),
-            })
-        };
-        self.lock().values().map(shown).collect()
-    }
 }
 
 impl Context {
