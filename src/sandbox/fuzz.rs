@@ -19,6 +19,7 @@ use super::sql::token::Tokens;
 use super::types::SqlType;
 use super::value;
 use super::wire::{Limits, LoadRequest};
+use super::zone::Zone;
 
 /// The headers that mean something, by the byte that a line begins with.
 const HEADERS: [&str; 26] = [
@@ -206,7 +207,7 @@ pub fn statement(bytes: &[u8]) {
     let _ = sql::leading_keyword(text);
     let _ = sql::placeholders(text);
     let _ = text.parse::<SqlType>();
-    let _ = translate_expression(text, &["a".to_owned(), "b".to_owned()]);
+    let _ = translate_expression(text, &["a".to_owned(), "b".to_owned()], Zone::SHANGHAI);
 }
 
 fn ty(choice: u8) -> SqlType {

@@ -76,6 +76,7 @@ mod types;
 mod user;
 mod value;
 mod wire;
+mod zone;
 
 #[cfg(test)]
 mod tests;

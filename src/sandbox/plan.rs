@@ -31,6 +31,7 @@ use super::store;
 use super::types::{Aggregation, Column, Default, KeysType, SqlType, TableDef, quote};
 use super::value::{self, Cell};
 use super::wire::{Format, LoadRequest};
+use super::zone::Zone;
 
 /// Where a column's value comes from.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,7 +124,7 @@ impl Plan {
             origins.push(if column.generated.is_some() {
                 Origin::Generated
             } else if let Some((_, expression)) = expression {
-                derive.push(translate_expression(expression, &fields)?);
+                derive.push(translate_expression(expression, &fields, request.zone)?);
                 Origin::Derived(derive.len() - 1)
             } else if let Some(field) = field {
                 check_carried(column, &request.format)?;
@@ -132,7 +133,7 @@ impl Plan {
                 absent(column, request.partial, &mut derive)?
             });
         }
-        let operation = operation(table, &fields, &derived, &mut derive)?;
+        let operation = operation(table, &fields, &derived, request.zone, &mut derive)?;
         // A counter that the load does not fill goes on counting for new rows, and stays as it is in the others.
         let assigned = |column: &Column| named(column) || !request.partial && !column.auto_increment;
         let on_conflict = merge::on_conflict(table, condition, assigned);
@@ -146,7 +147,7 @@ impl Plan {
             delete: (operation != Operation::Upsert).then(|| delete(table)),
             on_conflict,
             derive: select(&derive, &fields),
-            select: selection(&conditions, table)?,
+            select: selection(&conditions, table, request.zone)?,
             checks: conditions.into_iter().map(|(check, _)| check).collect(),
             negative: request.negative,
             operation,
@@ -246,6 +247,7 @@ fn operation(
     table: &TableDef,
     fields: &[String],
     derived: &[(String, String)],
+    zone: Zone,
     derive: &mut Vec<String>,
 ) -> Result<Operation, String> {
     if table.keys != KeysType::Primary {
@@ -261,7 +263,7 @@ fn operation(
                 Err("const load op type column should only be upsert(0)/delete(1)".to_owned())
             }
             _ => {
-                derive.push(translate_expression(expression, fields)?);
+                derive.push(translate_expression(expression, fields, zone)?);
                 Ok(Operation::Derived(derive.len() - 1))
             }
         };
@@ -335,7 +337,8 @@ fn absent(column: &Column, partial: bool, derive: &mut Vec<String>) -> Result<Or
             Ok(Origin::Constant(cell.into_owned()))
         }
         Some(Default::Expression(expression)) => {
-            derive.push(translate_expression(expression, &[])?);
+            // Not an expression of the load: it sees the time that INSERT sees.
+            derive.push(translate_expression(expression, &[], Zone::UTC)?);
             Ok(Origin::Derived(derive.len() - 1))
         }
         None if column.nullable => Ok(Origin::Constant(Cell::Null)),
@@ -357,7 +360,7 @@ fn delete(table: &TableDef) -> String {
 }
 
 /// A statement that computes conditions over columns as they are stored, those that are generated among them.
-fn selection(conditions: &[(Check, String)], table: &TableDef) -> Result<Option<String>, String> {
+fn selection(conditions: &[(Check, String)], table: &TableDef, zone: Zone) -> Result<Option<String>, String> {
     if conditions.is_empty() {
         return Ok(None);
     }
@@ -374,13 +377,13 @@ fn selection(conditions: &[(Check, String)], table: &TableDef) -> Result<Option<
             } else {
                 format!("CAST(({expression}) AS {})", column.ty)
             };
-            let sql = translate_typed(&cast, &stored)?;
+            let sql = translate_typed(&cast, &stored, Zone::UTC)?;
             let _ = write!(generated, ", {sql} AS {}", quote(&column.name));
         }
     }
     let all: Vec<_> = table.columns.iter().map(typed).collect();
     let conditions: Vec<String> =
-        conditions.iter().map(|(_, condition)| translate_typed(condition, &all)).collect::<Result<_, _>>()?;
+        conditions.iter().map(|(_, condition)| translate_typed(condition, &all, zone)).collect::<Result<_, _>>()?;
     let (conditions, inputs) = (conditions.join(", "), inputs.join(", "));
     Ok(Some(format!("SELECT {conditions} FROM (SELECT *{generated} FROM (SELECT {inputs}))")))
 }

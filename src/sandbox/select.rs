@@ -7,20 +7,21 @@ use super::sessions::Running;
 use super::sql::{self, BoundQuery};
 use super::store::Store;
 use super::types::SqlType;
+use super::zone::Zone;
 
 /// A row of a query, as SQLite has it.
 pub(super) type Row<'a> = [ValueRef<'a>];
 
 /// Translates an expression of a load (`columns: name = expr`) into SQLite's SQL over columns of these names, in
 /// which texts are held. The names are quoted in the result as [`quote`](super::types::quote) does.
-pub(super) fn translate_expression(expression: &str, columns: &[String]) -> Result<String, String> {
+pub(super) fn translate_expression(expression: &str, columns: &[String], zone: Zone) -> Result<String, String> {
     let columns: Vec<_> = columns.iter().map(|name| (name.clone(), SqlType::TEXT)).collect();
-    translate_typed(expression, &columns)
+    translate_typed(expression, &columns, zone)
 }
 
 /// The same over columns that are held as their types are in a table (`where`, generated columns).
-pub(super) fn translate_typed(expression: &str, columns: &[(String, SqlType)]) -> Result<String, String> {
-    sql::translate(expression, columns).map_err(|refusal| refusal.message)
+pub(super) fn translate_typed(expression: &str, columns: &[(String, SqlType)], zone: Zone) -> Result<String, String> {
+    sql::translate(expression, columns, zone).map_err(|refusal| refusal.message)
 }
 
 /// Reads the rows of a query until `each` has had enough or the statement is stopped, and returns how many it took.

@@ -13,6 +13,7 @@ use super::csv::Dialect;
 use super::decompress::Codec;
 use super::json::Layout;
 use super::json_path::Path;
+use super::zone::Zone;
 
 /// How long a load may take when it does not say.
 const TIMEOUT_DEFAULT: Duration = Duration::from_mins(10);
@@ -57,6 +58,8 @@ pub(super) struct LoadRequest {
     pub(super) negative: bool,
     /// The partitions that rows may go to.
     pub(super) partitions: Option<Partitions>,
+    /// Where the clock hangs that expressions see.
+    pub(super) zone: Zone,
     pub(super) timeout: Duration,
     /// The announced length of the body; none when it comes in pieces.
     pub(super) content_length: Option<u64>,
@@ -97,6 +100,7 @@ impl LoadRequest {
             merge_condition: headers.text("merge_condition")?.map(str::to_owned),
             negative: headers.flag("negative")?,
             partitions: headers.partitions()?,
+            zone: headers.zone()?,
             timeout: seconds(headers.0, "timeout")?.unwrap_or(limits.timeout),
             content_length,
         })
@@ -267,6 +271,17 @@ impl Headers<'_> {
             return Err(format!("Invalid {name}: must be 1 to {SEPARATOR_BYTES_MAX} bytes"));
         }
         Ok(bytes)
+    }
+
+    /// The zone of expressions, Shanghai's by default. The words of the refusal are the sandbox's own.
+    fn zone(&self) -> Result<Zone, String> {
+        let Some(text) = self.text("timezone")? else { return Ok(Zone::SHANGHAI) };
+        Zone::parse(text).ok_or_else(|| {
+            format!(
+                "Unknown or incorrect time zone: '{text}'. The sandbox takes offsets such as +08:00, and the names of \
+                 zones without summer time"
+            )
+        })
     }
 
     fn partitions(&self) -> Result<Option<Partitions>, String> {

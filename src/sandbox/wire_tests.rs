@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Codec, Format, Limits, LoadRequest, Mapping, Path, unescape};
+use super::{Codec, Format, Limits, LoadRequest, Mapping, Path, Zone, unescape};
 
 fn parse(headers: &[(&str, &str)]) -> Result<LoadRequest, String> {
     let mut map = HeaderMap::new();
@@ -23,6 +23,14 @@ fn without_headers_it_is_csv_with_the_servers_defaults() {
     assert!(dialect.is_plain() && !dialect.trim_space && dialect.skip_header == 0);
     assert!(!request.strict && request.max_filter_ratio == 0.0 && request.codec.is_none());
     assert_eq!((request.timeout, request.label), (Duration::from_mins(10), None));
+}
+
+#[test]
+fn expressions_see_the_time_of_shanghai_or_of_a_zone_that_is_named() {
+    assert_eq!(parse(&[]).expect("it is valid").zone, Zone::SHANGHAI);
+    assert_eq!(parse(&[("timezone", "UTC")]).expect("it is valid").zone, Zone::UTC);
+    let refusal = parse(&[("timezone", "Europe/Berlin")]).expect_err("it is not known here");
+    assert!(refusal.contains("Unknown or incorrect time zone: 'Europe/Berlin'"), "{refusal}");
 }
 
 #[test]

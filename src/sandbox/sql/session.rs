@@ -22,6 +22,7 @@ use crate::sandbox::store::Store;
 use crate::sandbox::tablet;
 use crate::sandbox::types::{Column, SqlType};
 use crate::sandbox::user::Privilege;
+use crate::sandbox::zone::Zone;
 
 /// How deep expressions may be nested before the parser gives up, which protects the stack.
 const DEPTH_MAX: usize = 200;
@@ -385,7 +386,9 @@ impl Session {
             return Err(Error::new(1064, "query_timeout should be between 1 and 259200".to_owned()));
         }
         if name == "time_zone" {
-            self.offset_seconds = offset_of(&value)
+            let zone = Zone::parse(&value);
+            self.offset_seconds = zone
+                .map(Zone::offset_seconds)
                 .ok_or_else(|| Error::new(1298, format!("Unknown or incorrect time zone: '{value}'")))?;
         }
         self.variables.insert(name.to_owned(), value);
@@ -415,26 +418,6 @@ pub(super) fn now() -> Moment {
     let since = SystemClock.now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let micros = i64::try_from(since.as_micros()).unwrap_or_default();
     Moment::from_micros(micros).expect("the clock shows a year of four digits")
-}
-
-/// The seconds that a time zone is ahead of UTC: an offset, or one of the zones without daylight saving that are in use
-/// as defaults.
-fn offset_of(zone: &str) -> Option<i64> {
-    match zone {
-        "UTC" | "GMT" | "SYSTEM" | "Etc/UTC" => return Some(0),
-        "Asia/Shanghai" | "PRC" | "CST" => return Some(8 * 3600),
-        "Asia/Tokyo" => return Some(9 * 3600),
-        "Asia/Kolkata" => return Some(19_800),
-        _ => {}
-    }
-    let (sign, clock) = match zone.split_at_checked(1)? {
-        ("+", clock) => (1, clock),
-        ("-", clock) => (-1, clock),
-        _ => return None,
-    };
-    let (hours, minutes) = clock.split_once(':')?;
-    let (hours, minutes): (i64, i64) = (hours.parse().ok()?, minutes.parse().ok()?);
-    ((0..=14).contains(&hours) && (0..60).contains(&minutes)).then_some(sign * (hours * 60 + minutes) * 60)
 }
 
 /// Parses exactly one statement.
@@ -475,8 +458,12 @@ fn syntax(fault: ParserError) -> Error {
     Error::new(1064, format!("Getting syntax error. Detail message: {detail}."))
 }
 
-/// What an expression of a load can know: the time, and nothing of a session.
-pub(in crate::sandbox) fn translate(expression: &str, columns: &[(String, SqlType)]) -> Result<String, Error> {
+/// What an expression of a load can know: the time at a place, and nothing of a session.
+pub(in crate::sandbox) fn translate(
+    expression: &str,
+    columns: &[(String, SqlType)],
+    zone: Zone,
+) -> Result<String, Error> {
     let visible = columns.iter().map(|(name, ty)| Visible {
         name: name.clone(),
         ty: ty.clone(),
@@ -494,9 +481,9 @@ pub(in crate::sandbox) fn translate(expression: &str, columns: &[(String, SqlTyp
         connection_id: 0,
         overview: None,
         running: None,
-        now: utc_now,
+        now: utc_now.add_micros(zone.offset_seconds() * MICROS_PER_SECOND).unwrap_or(utc_now),
         utc_now,
-        offset_seconds: 0,
+        offset_seconds: zone.offset_seconds(),
         variables: &variables,
         relations: Cell::new(0),
     };

@@ -5,6 +5,7 @@ use tempfile::TempDir;
 
 use super::{Answer, Error, Session};
 use crate::sandbox::store::Store;
+use crate::sandbox::zone::Zone;
 use crate::sandbox::{cell, select};
 
 /// A store of its own, with a database `d` that is the current one.
@@ -442,7 +443,7 @@ fn an_expression_of_a_load_reads_its_columns_as_texts() {
         ("n > 10", "0"),
         ("str_to_date('2024', '%Y')", "2024-01-01 00:00:00"),
     ] {
-        let sql = select::translate_expression(expression, &columns).expect(expression);
+        let sql = select::translate_expression(expression, &columns, Zone::UTC).expect(expression);
         let value: String = store
             .read(|connection| {
                 let query = format!("SELECT CAST({sql} AS TEXT) FROM (SELECT 'x' AS \"a b\", '5' AS \"n\")");
@@ -452,7 +453,7 @@ fn an_expression_of_a_load_reads_its_columns_as_texts() {
         assert_eq!(value.trim_end_matches(".0"), expected, "{expression}");
     }
     for refused in ["nope + 1", "frobnicate(n)", "sum(n)", "(SELECT 1 FROM t)", "n n"] {
-        assert!(select::translate_expression(refused, &columns).is_err(), "{refused}");
+        assert!(select::translate_expression(refused, &columns, Zone::UTC).is_err(), "{refused}");
     }
 }
 
