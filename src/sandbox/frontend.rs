@@ -18,6 +18,7 @@ use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 
 use super::control;
+use super::conversation::{Client, Conversation};
 use super::coordinator::{Named, Operation, Verdict};
 use super::dialect::Dialect;
 use super::http::{self, Ends, Handler, Incoming, Pieces, Reply};
@@ -25,7 +26,7 @@ use super::member::Member;
 use super::node::Node;
 use super::overview::Overview;
 use super::sql_api;
-use super::sql_api::{Client, Part, SqlReply};
+use super::sql_api::{Part, SqlReply};
 use super::surface::config::FrontendSettings;
 use super::surface::frontend::Surface;
 use super::surface::rest::{authenticate, broken, denied, failure, success};
@@ -262,6 +263,7 @@ impl Frontend {
         (database, catalog): (Option<String>, String),
         ends: Ends,
     ) -> Reply {
+        let conversation = head.extensions.get::<Arc<Conversation>>().cloned().unwrap_or_default();
         let this = Arc::clone(&self);
         let user = match http::blocking(move || authenticate(&this.node.store, &head, ends)).await {
             Ok(credentials) => credentials.user,
@@ -276,17 +278,23 @@ impl Frontend {
         let body = body.to_bytes();
         // While rows are read it keeps the store alone: a sandbox that stops does not wait for a long query.
         let store = Arc::clone(&self.node.store);
+        let metrics = Arc::clone(&self.surface.metrics);
         let overview: Arc<dyn Overview> = Arc::clone(&self.node.cluster) as _;
         let client = Client { user, host: ends.remote.to_string() };
         let (head, answered) = oneshot::channel();
         let (pieces, received) = mpsc::channel(PIECES_MAX);
         let answering = tokio::task::spawn_blocking(move || {
             let mut head = Some(head);
-            sql_api::respond(&store, overview, &client, database.as_deref(), &body, |part| match part {
+            let started = SystemClock.instant();
+            let send = |part| match part {
                 Part::Begin(reply) => head.take().is_some_and(|head| head.send(reply).is_ok()),
                 Part::More(bytes) => pieces.blocking_send(Ok(bytes.into())).is_ok(),
                 Part::Broken(error) => pieces.blocking_send(Err(io::Error::other(error))).is_ok(),
-            });
+            };
+            let went_well = sql_api::respond(&store, overview, conversation, &client, database.as_deref(), &body, send);
+            if let Some(went_well) = went_well {
+                metrics.query_ended(went_well, started.elapsed());
+            }
         });
         match answered.await {
             Ok(answered) => assemble(answered, received),

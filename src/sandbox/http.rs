@@ -25,6 +25,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::conversation::Conversation;
 pub(super) use super::fault::Incoming;
 use super::fault::{Gate, Socket, Tap};
 
@@ -124,7 +125,10 @@ async fn connection(
     }
     let (tap, stop) = (Tap(Arc::clone(&socket)), shutdown.clone());
     let ended = Arc::clone(&socket);
-    let service = service_fn(move |request| {
+    let conversation = Arc::new(Conversation::default());
+    let remembered = Arc::clone(&conversation);
+    let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(Arc::clone(&remembered));
         let (handler, gate) = (Arc::clone(&handler), Arc::clone(&gate));
         let passed = gate.pass(handler, request, ends, Arc::clone(&socket), stop.clone());
         async move { Ok::<_, Infallible>(passed.await) }
@@ -135,11 +139,18 @@ async fn connection(
         .serve_connection(TokioIo::new(tap), service);
     tokio::pin!(connection);
     let served = tokio::select! {
-        served = connection.as_mut() => served,
+        served = connection.as_mut() => Some(served),
         // A request whose connection a fault has ended is dropped, as it is when a client goes away.
         () = ended.ended() => return,
         () = stopped(&mut shutdown) => {
             ended.hasten();
+            None
+        }
+        () = conversation.killed() => None,
+    };
+    let served = match served {
+        Some(served) => served,
+        None => {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 served = connection => served,

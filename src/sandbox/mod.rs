@@ -24,6 +24,7 @@ mod cell;
 mod cluster;
 mod columns;
 mod control;
+mod conversation;
 mod coordinator;
 mod count;
 mod csv;

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json, json};
 
+use super::conversation::{Client, Conversation};
 use super::overview::Overview;
-use super::sessions::{Running, Seat};
+use super::sessions::Running;
 use super::sql::{Answer, BoundQuery, Error, Session, Table, is_single, leading_keyword};
 use super::store::Store;
 use super::{cell, function, select};
@@ -39,35 +40,69 @@ const PIECE_BYTES: usize = 64 * 1024;
 
 /// The statements that the API takes.
 const ALLOWED: [&str; 7] = ["SELECT", "WITH", "SHOW", "EXPLAIN", "DESC", "DESCRIBE", "KILL"];
+/// The first words of StarRocks' other statements.
+const REFUSED: [&str; 33] = [
+    "ADMIN",
+    "ALTER",
+    "ANALYZE",
+    "BACKUP",
+    "BEGIN",
+    "CALL",
+    "CANCEL",
+    "COMMIT",
+    "CREATE",
+    "DEALLOCATE",
+    "DELETE",
+    "DROP",
+    "EXECUTE",
+    "EXPORT",
+    "GRANT",
+    "INSERT",
+    "LOAD",
+    "PAUSE",
+    "PREPARE",
+    "RECOVER",
+    "REFRESH",
+    "RESTORE",
+    "RESUME",
+    "REVOKE",
+    "ROLLBACK",
+    "SET",
+    "START",
+    "STOP",
+    "SUBMIT",
+    "SYNC",
+    "TRUNCATE",
+    "UPDATE",
+    "USE",
+];
 
-/// Runs the statement of a request and hands out its answer, until `send` takes no more of it. The session ends with it;
-/// over HTTP a variable set for one statement is not seen by the next.
+/// Runs the statement of a request and hands out its answer, until `send` takes no more of it. Tells whether it went well,
+/// if there was a statement to run.
 pub(super) fn respond(
     store: &Store,
     overview: Arc<dyn Overview>,
+    conversation: Arc<Conversation>,
     client: &Client,
     database: Option<&str>,
     body: &[u8],
     mut send: impl FnMut(Part) -> bool,
-) {
-    let id = store.next_connection_id();
-    let seat = store.sessions().open(id, &client.user, &client.host);
-    // What is known of the sandbox is not kept while rows are read: one that stops does not wait for a long query.
-    let session = Session::new(&client.user, id, overview);
-    let reply = match run(store, session, &seat, database, body) {
-        Ok(Answered::Whole(reply)) => reply,
-        Ok(Answered::Rows(select)) => return select.run(store, &mut send),
-        Err((status, message)) => failed(status, &message),
-    };
-    send(Part::Begin(reply));
-}
-
-/// Who asks.
-#[derive(Clone, Debug)]
-pub(super) struct Client {
-    pub(super) user: String,
-    /// The address.
-    pub(super) host: String,
+) -> Option<bool> {
+    let answered = run(store, overview, &conversation, client, database, body);
+    // What is known of the sandbox is not kept while rows are read: one that stops does not wait for a long query, and a
+    // client that goes gives up its seat, which ends the query.
+    drop(conversation);
+    match answered {
+        Ok(Answered::Whole(reply)) => {
+            send(Part::Begin(reply));
+            Some(true)
+        }
+        Ok(Answered::Rows(select)) => Some(select.run(store, &mut send)),
+        Err((status, message)) => {
+            send(Part::Begin(failed(status, &message)));
+            (status == 500).then_some(false)
+        }
+    }
 }
 
 enum Answered {
@@ -79,8 +114,9 @@ type Refusal = (u16, String);
 
 fn run(
     store: &Store,
-    mut session: Session,
-    seat: &Seat,
+    overview: Arc<dyn Overview>,
+    conversation: &Conversation,
+    client: &Client,
     database: Option<&str>,
     body: &[u8],
 ) -> Result<Answered, Refusal> {
@@ -90,28 +126,47 @@ fn run(
         return Err((400, "\"query can not be empty\"".to_owned()));
     }
     let raw = request.get("onlyOutputResultRaw").and_then(Json::as_bool).unwrap_or(false);
-    let execution = |error: Error| (500, error.message);
-    if !is_single(query).map_err(execution)? {
-        return Err((400, "/api/v1/catalogs/{catalog}/sql only support execute one statement".to_owned()));
-    }
-    let keyword = leading_keyword(query).map_err(execution)?;
-    if !ALLOWED.contains(&keyword.as_str()) && !query.starts_with('(') {
-        return Err((400, "http query only support SELECT, SHOW, EXPLAIN, DESC, KILL statement".to_owned()));
-    }
-    if let Some(database) = database {
-        let refused = |error: Error| (403, format!("set catalog or db failed: {error}"));
-        session.select_database(store, database).map_err(refused)?;
-    }
-    set_variables(store, &mut session, request.get("sessionVariables"))?;
-    seat.identify(&session.user, session.database.as_deref().unwrap_or_default());
-    let running = seat.begin(query, session.query_timeout());
-    session.running = Some(Arc::clone(&running));
-    Ok(match session.execute(store, query).map_err(execution)? {
-        Answer::Query(query) => Answered::Rows(Select { query, connection_id: session.connection_id, raw, running }),
+    check_statement(query)?;
+    let (answer, running, connection_id) = conversation.speak(store, overview, client, |session, seat| {
+        session.database = None;
+        if let Some(database) = database {
+            let refused = |error: Error| (403, format!("set catalog or db failed: {error}"));
+            session.select_database(store, database).map_err(refused)?;
+        }
+        set_variables(store, session, request.get("sessionVariables"))?;
+        seat.identify(&session.user, session.database.as_deref().unwrap_or_default());
+        let running = seat.begin(query, session.query_timeout());
+        session.running = Some(Arc::clone(&running));
+        let answer = session.execute(store, query);
+        session.running = None;
+        Ok((answer.map_err(execution)?, running, session.connection_id))
+    })?;
+    Ok(match answer {
+        Answer::Query(query) => Answered::Rows(Select { query, connection_id, raw, running }),
         Answer::Table(table) => Answered::Whole(reply(object(table).to_string().into_bytes())),
         Answer::Explanation(text) => Answered::Whole(reply(json!({ "explain": text }).to_string().into_bytes())),
         Answer::Done { .. } => Answered::Whole(reply(Vec::new())),
     })
+}
+
+/// Refuses what is no statement (500, as everything that the parser refuses), several, and one of another kind (400).
+fn check_statement(query: &str) -> Result<(), Refusal> {
+    if !is_single(query).map_err(execution)? {
+        return Err((400, "/api/v1/catalogs/{catalog}/sql only support execute one statement".to_owned()));
+    }
+    let keyword = leading_keyword(query).map_err(execution)?;
+    if ALLOWED.contains(&keyword.as_str()) || query.starts_with('(') {
+        Ok(())
+    } else if REFUSED.contains(&keyword.as_str()) {
+        Err((400, "http query only support SELECT, SHOW, EXPLAIN, DESC, KILL statement".to_owned()))
+    } else {
+        let found = query.split_whitespace().next().unwrap_or_default();
+        Err((500, format!("Getting syntax error. Detail message: Unexpected input '{found}'.")))
+    }
+}
+
+fn execution(error: Error) -> Refusal {
+    (500, error.message)
 }
 
 fn set_variables(store: &Store, session: &mut Session, variables: Option<&Json>) -> Result<(), Refusal> {
@@ -134,35 +189,38 @@ struct Select {
 }
 
 impl Select {
-    fn run(&self, store: &Store, send: &mut impl FnMut(Part) -> bool) {
+    /// Hands out the rows, in pieces however few they are; whether it came to the end.
+    fn run(&self, store: &Store, send: &mut impl FnMut(Part) -> bool) -> bool {
         let mut out = Vec::new();
         let mut begun = false;
         if !self.raw {
             line(&mut out, &json!({ "connectionId": self.connection_id }));
         }
         line(&mut out, &json!({ "meta": meta(&self.query.columns) }));
+        // The status waits for the first piece, so that a statement that fails at once has one of its own.
+        let mut piece = |begun: &mut bool, bytes: Vec<u8>, send: &mut dyn FnMut(Part) -> bool| {
+            let first = !std::mem::replace(begun, true);
+            (!first || send(Part::Begin(SqlReply { more: true, ..reply(Vec::new()) }))) && send(Part::More(bytes))
+        };
         let read = select::for_each_row(store, &self.query, Some(&self.running), |row| {
             let cells: Vec<Json> =
                 row.iter().zip(&self.query.columns).map(|(value, (_, ty))| cell::json(*value, ty)).collect();
             line(&mut out, &json!({ "data": cells }));
-            if out.len() < PIECE_BYTES {
-                return true;
-            }
-            let first = !std::mem::replace(&mut begun, true);
-            (!first || send(Part::Begin(SqlReply { more: true, ..reply(Vec::new()) })))
-                && send(Part::More(std::mem::take(&mut out)))
+            out.len() < PIECE_BYTES || piece(&mut begun, std::mem::take(&mut out), send)
         });
-        let last = match read {
+        match read {
             Ok(rows) => {
                 if !self.raw {
                     line(&mut out, &json!({ "statistics": statistics(rows) }));
                 }
-                if begun { Part::More(out) } else { Part::Begin(reply(out)) }
+                piece(&mut begun, out, send);
+                true
             }
-            Err(error) if begun => Part::Broken(error.message),
-            Err(error) => Part::Begin(failed(500, &error.message)),
-        };
-        send(last);
+            Err(error) => {
+                send(if begun { Part::Broken(error.message) } else { Part::Begin(failed(500, &error.message)) });
+                false
+            }
+        }
     }
 }
 
@@ -233,7 +291,7 @@ mod tests {
 
     fn ask(store: &Store, database: Option<&str>, body: &str) -> (u16, String) {
         let (mut status, mut text) = (0, Vec::new());
-        respond(store, Fake::idle(), &client(), database, body.as_bytes(), |part| {
+        respond(store, Fake::idle(), Arc::default(), &client(), database, body.as_bytes(), |part| {
             match part {
                 Part::Begin(reply) => (status, text) = (reply.status, reply.body),
                 Part::More(bytes) => text.extend(bytes),
@@ -273,7 +331,7 @@ mod tests {
         let body = br#"{"query": "SELECT a.c FROM d.t a, d.t b"}"#;
         let collect = |pieces_max: usize| {
             let (mut text, mut pieces) = (Vec::new(), 0);
-            respond(&store, Fake::idle(), &client(), None, body, |part| {
+            respond(&store, Fake::idle(), Arc::default(), &client(), None, body, |part| {
                 match part {
                     Part::Begin(reply) => assert!(reply.more && reply.body.is_empty()),
                     Part::More(bytes) => {
@@ -318,6 +376,8 @@ mod tests {
             (None, r#"{"query": "SELECT 1; SELECT 2"}"#, 400, "only support execute one statement"),
             (None, r#"{"query": "INSERT INTO d.t VALUES (1)"}"#, 400, "only support SELECT"),
             (None, r#"{"query": "CREATE DATABASE e"}"#, 400, "only support SELECT"),
+            (None, r#"{"query": "SELEC 1"}"#, 500, "Unexpected input 'SELEC'"),
+            (None, r#"{"query": "1"}"#, 500, "Unexpected input '1'"),
             (Some("nope"), r#"{"query": "SELECT 1"}"#, 403, "set catalog or db failed"),
             (None, r#"{"query": "SELECT FROM"}"#, 500, "syntax error"),
             (None, r#"{"query": "SELECT x FROM d.t"}"#, 500, "cannot be resolved"),

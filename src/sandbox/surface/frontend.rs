@@ -25,7 +25,7 @@ pub(in crate::sandbox) struct Surface {
     pub(super) name: String,
     pub(super) store: Arc<Store>,
     pub(super) overview: Arc<dyn Overview>,
-    pub(super) metrics: Arc<FrontendMetrics>,
+    pub(in crate::sandbox) metrics: Arc<FrontendMetrics>,
     pub(super) settings: Arc<FrontendSettings>,
 }
 
