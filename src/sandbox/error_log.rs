@@ -4,13 +4,15 @@ use crate::clock::{Clock as _, SystemClock};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How many rows a load shows.
 const ROWS_MAX: usize = 50;
 /// How much of a row is shown; a sample is for people to look at.
 const ROW_BYTES_MAX: usize = 4096;
-const KEPT_FOR: Duration = Duration::from_hours(48);
+/// How long to wait between two looks for files that are too old.
+const SWEEP_PAUSE: Duration = Duration::from_mins(1);
 
 /// The rows that one load filtered out, as many as are shown.
 #[derive(Debug, Default)]
@@ -32,29 +34,50 @@ impl Sample {
 }
 
 /// The directory with the files.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct ErrorLog {
     dir: PathBuf,
+    /// When files that are too old were last looked for.
+    swept: Mutex<Option<Instant>>,
 }
 
 impl ErrorLog {
-    /// Opens the directory and clears away what is too old.
+    /// Opens the directory.
     pub(super) fn open(dir: &Path) -> io::Result<Self> {
-        let dir = dir.join("error_log");
-        fs::create_dir_all(&dir)?;
-        for entry in fs::read_dir(&dir)? {
-            let entry = entry?;
-            let modified = entry.metadata()?.modified()?;
-            let stale = SystemClock.now().duration_since(modified).is_ok_and(|age| age > KEPT_FOR);
-            // Failing to remove an old sample harms nobody.
-            let _ = stale.then(|| fs::remove_file(entry.path()));
-        }
-        Ok(Self { dir })
+        let log = Self::of(dir);
+        fs::create_dir_all(&log.dir)?;
+        Ok(log)
     }
 
     /// The files of a sandbox in this folder, to read them.
     pub(super) fn of(dir: &Path) -> Self {
-        Self { dir: dir.join("error_log") }
+        Self { dir: dir.join("error_log"), swept: Mutex::default() }
+    }
+
+    /// Clears away what is older than this, at the first call and then at most once a minute.
+    pub(super) fn sweep(&self, kept_for: Duration) {
+        let now = SystemClock.instant();
+        {
+            let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+            if swept.is_some_and(|last| now.duration_since(last) < SWEEP_PAUSE) {
+                return;
+            }
+            *swept = Some(now);
+        }
+        if let Err(error) = self.clear(kept_for) {
+            tracing::warn!(%error, dir = %self.dir.display(), "old error logs could not be looked for");
+        }
+    }
+
+    fn clear(&self, kept_for: Duration) -> io::Result<()> {
+        for entry in fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            // One that is gone already, or cannot be removed, harms nobody.
+            let Ok(modified) = entry.metadata().and_then(|metadata| metadata.modified()) else { continue };
+            let stale = SystemClock.now().duration_since(modified).is_ok_and(|age| age > kept_for);
+            let _ = stale.then(|| fs::remove_file(entry.path()));
+        }
+        Ok(())
     }
 
     /// Writes a load's sample; the name of the file, and none when there is nothing to show.
@@ -94,6 +117,25 @@ mod tests {
         let text = log.read(&name);
         assert_eq!(text.lines().count(), 50);
         assert_eq!(text.lines().next(), Some("Error: too wide. Row: 0"));
+    }
+
+    #[test]
+    fn what_is_too_old_is_cleared_away_once_in_a_while() {
+        let dir = tempfile::tempdir().expect("a directory can be made");
+        let log = ErrorLog::open(dir.path()).expect("it opens");
+        let write = |name: &str, hours: u64| {
+            let file = fs::File::create(log.dir.join(name)).expect("it is created");
+            file.set_modified(SystemClock.now() - Duration::from_hours(hours)).expect("its time can be set");
+        };
+        let left = || fs::read_dir(&log.dir).expect("it is a directory").count();
+        write("old", 49);
+        write("young", 47);
+        log.sweep(Duration::from_hours(48));
+        assert_eq!((left(), log.read("old")), (1, "Error log file not exist: old".to_owned()));
+        log.sweep(Duration::ZERO);
+        assert_eq!(left(), 1, "it was just swept");
+        log.clear(Duration::ZERO).expect("it can be read");
+        assert_eq!(left(), 0);
     }
 
     #[test]

@@ -65,6 +65,9 @@ impl Node {
         self.registry
             .sweep(|position| self.cluster.backends.get(position).is_some_and(|backend| !backend.seems_alive()))?;
         self.coordinator.sweep();
+        // The backends share their files, so the one that keeps its own the longest decides.
+        let kept_for = self.cluster.backends.iter().map(|backend| backend.settings.error_logs_kept_for()).max();
+        self.error_log.sweep(kept_for.unwrap_or_default());
         Ok(())
     }
 }
