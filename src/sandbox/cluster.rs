@@ -10,12 +10,14 @@ use super::label::Registry;
 use super::ledger::Entry;
 use super::member::Member;
 use super::overview::{LoadView, NodeView, Overview, Role};
+use super::surface::config::FrontendSettings;
 
 /// The nodes. Whoever only looks at them holds this, and does not keep the sandbox from stopping.
 #[derive(Debug)]
 pub(super) struct Cluster {
     pub(super) dialect: Dialect,
     pub(super) registry: Arc<Registry>,
+    settings: Arc<FrontendSettings>,
     pub(super) frontends: Vec<Arc<Member>>,
     pub(super) backends: Vec<Arc<Member>>,
     /// What the nodes say that their host is; none means the address that they are reached by.
@@ -29,12 +31,12 @@ impl Cluster {
     pub(super) fn new(
         dialect: Dialect,
         registry: Arc<Registry>,
-        frontends: Vec<Arc<Member>>,
-        backends: Vec<Arc<Member>>,
+        settings: Arc<FrontendSettings>,
+        (frontends, backends): (Vec<Arc<Member>>, Vec<Arc<Member>>),
         advertised: Option<String>,
     ) -> Self {
         let (leader, chosen) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { dialect, registry, frontends, backends, advertised, leader, chosen }
+        Self { dialect, registry, settings, frontends, backends, advertised, leader, chosen }
     }
 
     /// The frontend that leads. When it is gone the next one that is there takes over.
@@ -92,8 +94,12 @@ impl Cluster {
 }
 
 impl Overview for Cluster {
-    fn version(&self) -> String {
-        self.dialect.version().to_owned()
+    fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    fn settings(&self) -> &FrontendSettings {
+        &self.settings
     }
 
     fn nodes(&self) -> Vec<NodeView> {

@@ -250,9 +250,11 @@ impl Sandbox {
         let (shutdown, stop) = watch::channel(false);
         let mut listeners = JoinSet::new();
         let world = (Arc::clone(&node.faults), Arc::clone(&node.store));
+        let mut counted = Vec::new();
         for (listener, member) in frontends {
             let overview: Arc<dyn overview::Overview> = Arc::clone(&node.cluster) as _;
             let metrics = if member.position == 0 { Arc::clone(&metrics) } else { Arc::default() };
+            counted.push(Arc::clone(&metrics));
             let surface = surface::frontend::Surface::new(
                 &member.name(),
                 Arc::clone(&node.store),
@@ -271,9 +273,9 @@ impl Sandbox {
             // A load whose body is whole is finished, however long it takes: its client would not know how it ended.
             listeners.spawn(live(listener, member, (Arc::new(handler), world.clone()), stop.clone(), None));
         }
-        for listener in clients {
+        for (listener, metrics) in clients.into_iter().zip(counted) {
             let overview: Arc<dyn overview::Overview> = Arc::clone(&node.cluster) as _;
-            listeners.spawn(mysql::serve(listener, Arc::clone(&node.store), overview, stop.clone()));
+            listeners.spawn(mysql::serve(listener, Arc::clone(&node.store), overview, metrics, stop.clone()));
         }
         listeners.spawn(sweep(Arc::clone(&node), stop));
         let addresses = Addresses::of(&node.cluster);
@@ -409,7 +411,13 @@ impl Opened {
     ) -> Arc<Node> {
         let Self { faults, lock, store, settings, registry, error_log, .. } = self;
         let advertised = options.advertise_host.clone();
-        let cluster = Cluster::new(options.dialect, Arc::clone(&registry), frontends, backends, advertised);
+        let cluster = Cluster::new(
+            options.dialect,
+            Arc::clone(&registry),
+            Arc::clone(&settings),
+            (frontends, backends),
+            advertised,
+        );
         Arc::new(Node {
             dir: options.dir.clone(),
             store,

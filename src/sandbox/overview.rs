@@ -7,10 +7,21 @@ use std::fmt::Debug;
 
 use serde::{Deserialize, Serialize};
 
+use super::dialect::Dialect;
+use super::surface::config::FrontendSettings;
+
 /// Who can be asked what the sandbox is doing.
 pub(super) trait Overview: Debug + Send + Sync {
-    /// The release that the sandbox claims to be: `3.5.0-sandbox`.
-    fn version(&self) -> String;
+    /// The release that the sandbox claims to be.
+    fn dialect(&self) -> Dialect;
+
+    /// Its full name: `3.5.4-sandbox`.
+    fn version(&self) -> String {
+        self.dialect().version().to_owned()
+    }
+
+    /// The settings of the frontends.
+    fn settings(&self) -> &FrontendSettings;
 
     /// Every node: the leading frontend first, then its followers, then the backends.
     fn nodes(&self) -> Vec<NodeView>;
@@ -94,12 +105,13 @@ pub(super) enum LoadKind {
 pub(super) mod fake {
     use std::sync::Arc;
 
-    use super::{LoadKind, LoadView, NodeView, Overview, Role};
+    use super::{Dialect, FrontendSettings, LoadKind, LoadView, NodeView, Overview, Role};
 
     /// What it says that there is.
     #[derive(Debug, Default)]
     pub(in crate::sandbox) struct Fake {
         loads: Vec<LoadView>,
+        settings: FrontendSettings,
     }
 
     impl Fake {
@@ -132,13 +144,17 @@ pub(super) mod fake {
                 finished_ms: (state != "PREPARE").then_some(1_700_000_002_000),
             };
             let loads = vec![load(1, "good", "VISIBLE"), load(2, "bad", "ABORTED"), load(3, "new", "PREPARE")];
-            Arc::new(Self { loads })
+            Arc::new(Self { loads, ..Self::default() })
         }
     }
 
     impl Overview for Fake {
-        fn version(&self) -> String {
-            "3.5.0-sandbox".to_owned()
+        fn dialect(&self) -> Dialect {
+            Dialect::default()
+        }
+
+        fn settings(&self) -> &FrontendSettings {
+            &self.settings
         }
 
         fn nodes(&self) -> Vec<NodeView> {

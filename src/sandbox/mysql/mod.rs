@@ -29,8 +29,10 @@ use super::overview::Overview;
 use super::sessions::{Running, Seat};
 use super::sql::{Answer, BoundQuery, Error, Session, password, placeholders, variables, with_parameters};
 use super::store::Store;
+use super::surface::metrics::FrontendMetrics;
 use super::types::SqlType;
 use super::{cell, select};
+use crate::clock::{Clock as _, SystemClock};
 use value::Cell;
 
 mod value;
@@ -52,6 +54,7 @@ pub(super) async fn serve(
     listener: TcpListener,
     store: Arc<Store>,
     overview: Arc<dyn Overview>,
+    metrics: Arc<FrontendMetrics>,
     mut shutdown: watch::Receiver<bool>,
 ) {
     let mut connections = JoinSet::new();
@@ -60,7 +63,8 @@ pub(super) async fn serve(
             // Accepting is safe to abandon: a connection that was not handed out stays in the backlog.
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    connections.spawn(converse(stream, peer, Arc::clone(&store), Arc::clone(&overview)));
+                    let metrics = Arc::clone(&metrics);
+                    connections.spawn(converse(stream, peer, Arc::clone(&store), Arc::clone(&overview), metrics));
                 }
                 // Out of file descriptors, mostly: it passes when a connection ends.
                 Err(fault) => {
@@ -81,7 +85,13 @@ async fn stopped(shutdown: &mut watch::Receiver<bool>) {
 }
 
 /// One connection, to its end.
-async fn converse(stream: TcpStream, peer: SocketAddr, store: Arc<Store>, overview: Arc<dyn Overview>) {
+async fn converse(
+    stream: TcpStream,
+    peer: SocketAddr,
+    store: Arc<Store>,
+    overview: Arc<dyn Overview>,
+    metrics: Arc<FrontendMetrics>,
+) {
     // Answers are small and waited for; without this each would be held back for the next packet.
     if let Err(fault) = stream.set_nodelay(true) {
         tracing::debug!(%fault, "a MySQL connection ended before it began");
@@ -98,6 +108,7 @@ async fn converse(stream: TcpStream, peer: SocketAddr, store: Arc<Store>, overvi
         id,
         statements: Vec::new(),
         store,
+        metrics,
     };
     let options = IntermediaryOptions { process_use_statement_on_query: true, ..IntermediaryOptions::default() };
     let writer = tokio::io::BufWriter::new(writer);
@@ -131,6 +142,7 @@ struct Connection {
     /// The prepared statements; the identifier of each is its position and one. Closed ones leave a gap.
     statements: Vec<Option<Arc<str>>>,
     store: Arc<Store>,
+    metrics: Arc<FrontendMetrics>,
 }
 
 /// What the thread that runs a statement sends.
@@ -147,8 +159,9 @@ impl Connection {
     fn start(&self, text: String) -> mpsc::Receiver<Message> {
         let (sender, receiver) = mpsc::channel(BATCHES_WAITING);
         let (session, store, user) = (Arc::clone(&self.session), Arc::clone(&self.store), self.user.get().cloned());
-        let seat = Arc::clone(&self.seat);
+        let (seat, metrics) = (Arc::clone(&self.seat), Arc::clone(&self.metrics));
         spawn_blocking(move || {
+            let started = SystemClock.instant();
             let (answer, running) = {
                 let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
                 session.user = user.unwrap_or_default();
@@ -163,10 +176,14 @@ impl Connection {
             // While rows are read, nothing is kept but the store: a sandbox that stops does not wait for a long query, and
             // a client that goes gives up its seat, which ends the query.
             drop((session, seat));
+            let ended = |went_well| metrics.query_ended(went_well, started.elapsed());
+            if !matches!(answer, Ok(Answer::Query(_))) {
+                ended(answer.is_ok());
+            }
             // A send fails only when the client has gone; there is nobody left to tell.
             let _ = match answer {
                 Ok(Answer::Done { rows }) => sender.blocking_send(Message::Done(rows)),
-                Ok(Answer::Query(query)) => return send_rows(&store, &query, &running, &sender),
+                Ok(Answer::Query(query)) => return send_rows(&store, &query, &running, &sender, ended),
                 Ok(Answer::Table(table)) => {
                     let rows = table.rows.into_iter().map(|row| row.into_iter().map(Cell::from).collect()).collect();
                     let columns = sender.blocking_send(Message::Columns(table.columns));
@@ -218,8 +235,14 @@ impl Connection {
     }
 }
 
-/// Reads the rows of a query and sends them in batches.
-fn send_rows(store: &Store, query: &BoundQuery, running: &Running, sender: &mpsc::Sender<Message>) {
+/// Reads the rows of a query and sends them in batches. Tells `ended` whether that went well, before the client learns it.
+fn send_rows(
+    store: &Store,
+    query: &BoundQuery,
+    running: &Running,
+    sender: &mpsc::Sender<Message>,
+    ended: impl FnOnce(bool),
+) {
     let mut batch = Vec::with_capacity(BATCH_ROWS);
     let mut started = false;
     let mut start = |sender: &mpsc::Sender<Message>| {
@@ -233,6 +256,7 @@ fn send_rows(store: &Store, query: &BoundQuery, running: &Running, sender: &mpsc
         batch.len() < BATCH_ROWS
             || start(sender) && sender.blocking_send(Message::Rows(std::mem::take(&mut batch))).is_ok()
     });
+    ended(read.is_ok());
     let _ = match read {
         Ok(_) => {
             start(sender);

@@ -20,7 +20,8 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let port = listener.local_addr().expect("it is bound").port();
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(serve(listener, store, crate::sandbox::overview::fake::Fake::idle(), stopped));
+        let task =
+            tokio::spawn(serve(listener, store, crate::sandbox::overview::fake::Fake::idle(), Arc::default(), stopped));
         Self { _dir: dir, stop, task, port }
     }
 

@@ -203,7 +203,10 @@ impl Binder<'_> {
             "current_role" => Bound::constant("root"),
             "connection_id" => Bound::new(context.connection_id.to_string(), SqlType::BigInt),
             "version" => Bound::constant(super::variables::MYSQL_VERSION),
-            "current_version" => Bound::constant(super::variables::STARROCKS_VERSION),
+            "current_version" => {
+                let version = context.overview.map(crate::sandbox::overview::Overview::version);
+                Bound::constant(version.as_deref().unwrap_or(super::variables::STARROCKS_VERSION))
+            }
             "pi" => Bound::new(format!("{:?}", std::f64::consts::PI), SqlType::Double),
             "e" => Bound::new(format!("{:?}", std::f64::consts::E), SqlType::Double),
             _ => return Ok(None),

@@ -52,11 +52,20 @@ impl CreateTable {
 
 /// The `PARTITION BY` of a table, from what `SHOW CREATE TABLE` shows of it.
 pub(in crate::sandbox) fn partition_clause(ddl: &str) -> Option<String> {
+    clauses_of(ddl)?.partition
+}
+
+/// The comment and the properties of a table, from the same.
+pub(in crate::sandbox) fn comment_and_properties(ddl: &str) -> Option<(String, Vec<(String, String)>)> {
+    clauses_of(ddl).map(|clauses| (clauses.comment, clauses.properties))
+}
+
+fn clauses_of(ddl: &str) -> Option<Clauses> {
     let mut tokens = Tokens::new(ddl).ok()?;
     tokens.accept(&["CREATE", "TABLE"]).then_some(())?;
     tokens.qualified_name().ok()?;
     columns(&mut tokens).ok()?;
-    clauses(&mut tokens).ok()?.partition
+    clauses(&mut tokens).ok()
 }
 
 /// Refuses names that StarRocks refuses.

@@ -15,6 +15,7 @@
 //! Times are UTC unless a session sets `time_zone`. Every statement is a transaction of its own.
 
 mod account;
+mod admin;
 mod aggregate;
 mod alter;
 mod arithmetic;
@@ -44,7 +45,7 @@ mod statement;
 pub(super) mod token;
 pub(super) mod variables;
 
-pub(super) use create::partition_clause;
+pub(super) use create::{comment_and_properties, partition_clause};
 pub(super) use error::Error;
 pub(super) use scope::BoundQuery;
 pub(super) use session::{Answer, Session, Table, translate};

@@ -13,7 +13,7 @@ use super::create::CreateTable;
 use super::query::bind_query;
 use super::scope::{BoundQuery, Context, Relation, Scope, Visible, is_system_database};
 use super::token::{Token, Tokens};
-use super::{Error, account, alter, catalog, define, dml, expression, insert, show, variables};
+use super::{Error, account, admin, alter, catalog, define, dml, expression, insert, show, variables};
 use crate::clock::{Clock as _, SystemClock};
 use crate::sandbox::function::calendar::{MICROS_PER_SECOND, Moment};
 use crate::sandbox::overview::Overview;
@@ -135,8 +135,9 @@ impl Session {
                 account::change(store, &self.context(store), &mut tokens).map(|()| Answer::Done { rows: 0 })
             }
             "ALTER" => self.alter(store, &mut tokens),
-            "ADMIN" | "ANALYZE" | "REFRESH" | "CANCEL" | "EXPORT" | "LOAD" | "BACKUP" | "RESTORE" | "SUBMIT"
-            | "CALL" | "SYNC" => Err(Error::unsupported(format!("the statement {keyword}"))),
+            "ADMIN" => admin::admin(&self.context(store), &mut tokens),
+            "ANALYZE" | "REFRESH" | "CANCEL" | "EXPORT" | "LOAD" | "BACKUP" | "RESTORE" | "SUBMIT" | "CALL"
+            | "SYNC" => Err(Error::unsupported(format!("the statement {keyword}"))),
             _ => Err(tokens.unexpected("a statement")),
         }
     }
