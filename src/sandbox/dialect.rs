@@ -58,6 +58,11 @@ impl Dialect {
         self >= Self::V3_4
     }
 
+    /// Whether the frontend has the second schema API.
+    pub(super) fn has_schema_v2(self) -> bool {
+        self >= Self::V3_4
+    }
+
     /// Whether the backend says what type its answers are.
     pub(super) fn types_answers(self) -> bool {
         self >= Self::V3_5

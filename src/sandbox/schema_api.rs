@@ -1,12 +1,15 @@
 //! A table's schema over HTTP, in the short form (`_schema`) and in the full one (v2).
 //!
 //! The full form describes each type as an object: scalars by `name`, `typeSize`, `columnSize`, `precision` and `scale`,
-//! an ARRAY by `itemType`, a MAP by `keyType` and `valueType`, a STRUCT by `fields`. The names of the nested parts are taken
-//! from reading, not from a running server.
+//! an ARRAY by `itemType`, a MAP by `keyType` and `valueType`, a STRUCT by `fields`. The names of the nested parts, and what
+//! stands in `partitionInfo` and `defaultDistributionInfo`, are unverified: taken from reading, not from a running server.
 
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
+use super::sql::token::{Token, Tokens};
+use super::sql::{comment_and_properties, partition_clause};
 use super::store::{CatalogError, Store};
+use super::tablet;
 use super::types::{Aggregation, Column, Default, KeysType, SqlType, TableDef};
 
 /// `GET /api/{db}/{table}/_schema`: names, types and comments, without nullability or keys.
@@ -54,13 +57,67 @@ fn property(column: &Column) -> Json {
 fn described(table: &TableDef) -> Json {
     let columns: Vec<Json> =
         table.columns.iter().enumerate().map(|(at, column)| described_column(table.keys, at, column)).collect();
+    let (comment, properties) = comment_and_properties(&table.ddl).unwrap_or_default();
+    let properties: Map<String, Json> = properties.into_iter().map(|(name, value)| (name, value.into())).collect();
     json!({
         "id": table.id,
         "name": table.name,
         "tableType": "OLAP",
         "keysType": table.keys.catalogue_name(),
+        "comment": comment,
         "columns": columns,
+        "partitionInfo": partition_info(table),
+        "defaultDistributionInfo": distribution_info(table),
+        "properties": properties,
     })
+}
+
+/// How the table is divided, and by which columns. Of an expression those are the columns that it names.
+fn partition_info(table: &TableDef) -> Json {
+    let clause = partition_clause(&table.ddl);
+    let tokens = clause.as_deref().and_then(|clause| Tokens::new(clause).ok());
+    let Some(mut tokens) = tokens.filter(|tokens| tokens.peek().is_some()) else {
+        return json!({ "type": "UNPARTITIONED", "partitionColumns": [] });
+    };
+    tokens.accept(&["PARTITION", "BY"]);
+    let kind = match tokens.accept(&["RANGE"]) {
+        true => "RANGE",
+        false if tokens.accept(&["LIST"]) || tokens.peek() == Some(&Token::Symbol('(')) => "LIST",
+        false => "EXPR_RANGE",
+    };
+    let names = if tokens.peek() == Some(&Token::Symbol('(')) {
+        tokens.names().unwrap_or_default()
+    } else {
+        let words = std::iter::from_fn(|| tokens.take());
+        let name = |token| match token {
+            Token::Word(name) | Token::Quoted(name) => Some(name),
+            _ => None,
+        };
+        words.filter_map(name).collect()
+    };
+    json!({
+        "type": kind,
+        "isMultiColumnPartition": names.len() > 1,
+        "partitionColumns": described_columns(table, &names),
+    })
+}
+
+/// The buckets that rows go to, and the columns that decide which.
+fn distribution_info(table: &TableDef) -> Json {
+    let clause = table.ddl.lines().rev().find_map(|line| line.strip_prefix("DISTRIBUTED BY HASH"));
+    let names = clause.and_then(|names| Tokens::new(names).ok()?.names().ok());
+    json!({
+        "type": if names.is_some() { "HASH" } else { "RANDOM" },
+        "bucketNum": tablet::buckets(&table.ddl),
+        "distributionColumns": described_columns(table, &names.unwrap_or_default()),
+    })
+}
+
+/// Those columns of a table that have one of these names.
+fn described_columns(table: &TableDef, names: &[String]) -> Vec<Json> {
+    let named = |column: &Column| names.iter().any(|name| name.eq_ignore_ascii_case(&column.name));
+    let all = table.columns.iter().enumerate().filter(|(_, column)| named(column));
+    all.map(|(at, column)| described_column(table.keys, at, column)).collect()
 }
 
 fn described_column(keys: KeysType, at: usize, column: &Column) -> Json {
@@ -180,6 +237,43 @@ mod tests {
         assert_eq!((&columns[1]["defaultValueType"], &columns[1]["defaultValue"]), (&json!("CONST"), &json!("1.5")));
         assert_eq!((&columns[2]["defaultValueType"], &columns[2]["defaultExpr"]), (&json!("VARY"), &json!("uuid()")));
         assert_eq!(columns[3]["type"]["valueType"]["itemType"]["columnSize"], 5);
+    }
+
+    #[test]
+    fn the_full_form_tells_how_rows_are_divided() {
+        let dir = tempfile::tempdir().expect("a directory can be made");
+        let store = Store::open(dir.path(), None).expect("the store opens");
+        let mut session = Session::new("root", 1, crate::sandbox::overview::fake::Fake::idle());
+        session.execute(&store, "CREATE DATABASE d").expect("it is created");
+        let mut told = |clauses: &str| {
+            session.execute(&store, "DROP TABLE IF EXISTS d.t").expect("it is dropped");
+            session.execute(&store, &format!("CREATE TABLE d.t (k INT, d DATE) {clauses}")).expect(clauses);
+            let body: Json = serde_json::from_str(&schema_v2(&store, "d", "t").1).expect("it is JSON");
+            body["result"].clone()
+        };
+        let names = |columns: &Json| {
+            let columns = columns.as_array().expect("a list").iter();
+            columns.map(|column| column["name"].as_str().expect("a text").to_owned()).collect::<Vec<_>>()
+        };
+        let plain = told("");
+        assert_eq!(plain["partitionInfo"]["type"], "UNPARTITIONED");
+        assert_eq!((&plain["defaultDistributionInfo"]["type"], &plain["properties"]), (&json!("RANDOM"), &json!({})));
+        for (clause, kind) in [
+            ("PARTITION BY RANGE(d) (PARTITION p VALUES LESS THAN ('2024-01-01'))", "RANGE"),
+            ("PARTITION BY LIST(d) (PARTITION p VALUES IN ('2024-01-01'))", "LIST"),
+            ("PARTITION BY (d)", "LIST"),
+            ("PARTITION BY date_trunc('day', d)", "EXPR_RANGE"),
+        ] {
+            let result = told(&format!(
+                "COMMENT 'c' {clause} DISTRIBUTED BY HASH(k) BUCKETS 3 PROPERTIES ('replication_num' = '1')"
+            ));
+            assert_eq!(result["partitionInfo"]["type"], kind, "{clause}");
+            assert_eq!(names(&result["partitionInfo"]["partitionColumns"]), ["d"], "{clause}");
+            let distribution = &result["defaultDistributionInfo"];
+            assert_eq!((&distribution["type"], &distribution["bucketNum"]), (&json!("HASH"), &json!(3)), "{clause}");
+            assert_eq!(names(&distribution["distributionColumns"]), ["k"], "{clause}");
+            assert_eq!((&result["comment"], &result["properties"]["replication_num"]), (&json!("c"), &json!("1")));
+        }
     }
 
     #[test]

@@ -198,7 +198,7 @@ impl Select {
         }
         line(&mut out, &json!({ "meta": meta(&self.query.columns) }));
         // The status waits for the first piece, so that a statement that fails at once has one of its own.
-        let mut piece = |begun: &mut bool, bytes: Vec<u8>, send: &mut dyn FnMut(Part) -> bool| {
+        let piece = |begun: &mut bool, bytes: Vec<u8>, send: &mut dyn FnMut(Part) -> bool| {
             let first = !std::mem::replace(begun, true);
             (!first || send(Part::Begin(SqlReply { more: true, ..reply(Vec::new()) }))) && send(Part::More(bytes))
         };

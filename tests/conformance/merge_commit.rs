@@ -22,7 +22,8 @@ const FIELDS: &[&str] = &[
     "LeftMergeTimeMs",
 ];
 
-const MERGE: &[(&str, &str)] = &[("enable_merge_commit", "true"), ("merge_commit_interval_ms", "50")];
+const MERGE: &[(&str, &str)] =
+    &[("enable_merge_commit", "true"), ("merge_commit_interval_ms", "50"), ("merge_commit_parallel", "1")];
 
 fn database(cluster: &Cluster) -> Database<'_> {
     let database = cluster.database();

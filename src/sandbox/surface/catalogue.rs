@@ -26,6 +26,9 @@ impl Surface {
     }
 
     pub(super) fn schema_v2(&self, asked: &Asked) -> Reply {
+        if !self.overview.dialect().has_schema_v2() {
+            return http::not_found();
+        }
         if asked.path[0] != "default_catalog" {
             return unknown_catalog(&asked.path[0]);
         }
@@ -33,6 +36,9 @@ impl Surface {
     }
 
     pub(super) fn partitions(&self, asked: &Asked) -> Reply {
+        if !self.overview.dialect().has_schema_v2() {
+            return http::not_found();
+        }
         let (database, table) = (&asked.path[1], &asked.path[2]);
         if asked.path[0] != "default_catalog" {
             return unknown_catalog(&asked.path[0]);

@@ -59,7 +59,7 @@ pub(super) static ROUTES: &[Route<Surface>] = &[
         INSERT,
         Surface::stream_load_meta,
         "§2.5",
-        "the backends of a merge commit, without brpc ports, which nobody listens on",
+        "the backends of a merge commit; brpc ports are 0, since nobody listens on one",
     ),
     Route::answers("GET", "/api/{db}/{table}/_schema", SELECT, Surface::schema, "§9", ""),
     Route::answers("GET", SCHEMA_V2, SELECT, Surface::schema_v2, "§9", ""),
@@ -266,6 +266,9 @@ impl Surface {
     }
 
     fn stream_load_meta(&self, asked: &Asked) -> Reply {
+        if !self.overview.dialect().merges() {
+            return http::not_found();
+        }
         let mut answer = Map::new();
         if asked.header("enable_merge_commit").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
             if let Some(reply) = self.to_leader(asked) {
@@ -296,8 +299,17 @@ impl Surface {
                 let backends = self.backends();
                 let fit = backends.iter().filter(|node| node.alive && !node.draining).take(parallel);
                 let fit: Vec<String> = fit.map(|node| address(node, asked.ends)).collect();
-                let nodes = if chosen("node_service", "http") { json!({"http": fit.join(",")}) } else { json!({}) };
-                answer.insert("nodes".to_owned(), nodes);
+                let mut nodes = Map::new();
+                if chosen("node_service", "http") {
+                    nodes.insert("http".to_owned(), fit.join(",").into());
+                }
+                if chosen("node_service", "brpc") {
+                    // The port that `SHOW BACKENDS` shows, too: there is none.
+                    let hosts = backends.iter().filter(|node| node.alive && !node.draining).take(parallel);
+                    let hosts: Vec<String> = hosts.map(|node| format!("{}:0", host(node, asked.ends))).collect();
+                    nodes.insert("brpc".to_owned(), hosts.join(",").into());
+                }
+                answer.insert("nodes".to_owned(), nodes.into());
             }
         }
         coded("OK", "OK", "", answer)
