@@ -284,7 +284,9 @@ struct Field<'a> {
     scratch: &'a mut Vec<u8>,
     /// Where its content begins: behind the opening quote, if there is one.
     start: usize,
-    /// Whether it began with a quote. Its last byte is then taken off unseen, on the belief that it is the other one.
+    /// Whether it began with a quote. Its last byte is then taken off unseen, on the belief that it is the other one:
+    /// that is how `"b"` and a carriage return become `b"` (section 6.4 of the protocol). That it goes as well where an
+    /// escape has ended the quotes follows from the same cause and is unverified.
     enclosed: bool,
     /// Where the blanks behind the closing quote begin, when blanks are to be trimmed.
     blank_at: Option<usize>,
