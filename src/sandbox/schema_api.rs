@@ -115,8 +115,8 @@ fn distribution_info(table: &TableDef) -> Json {
 
 /// Those columns of a table that have one of these names.
 fn described_columns(table: &TableDef, names: &[String]) -> Vec<Json> {
-    let named = |column: &Column| names.iter().any(|name| name.eq_ignore_ascii_case(&column.name));
-    let all = table.columns.iter().enumerate().filter(|(_, column)| named(column));
+    let wanted = |column: &Column| names.iter().any(|name| name.eq_ignore_ascii_case(&column.name));
+    let all = table.columns.iter().enumerate().filter(|(_, column)| wanted(column));
     all.map(|(at, column)| described_column(table.keys, at, column)).collect()
 }
 

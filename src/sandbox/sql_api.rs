@@ -291,7 +291,8 @@ mod tests {
 
     fn ask(store: &Store, database: Option<&str>, body: &str) -> (u16, String) {
         let (mut status, mut text) = (0, Vec::new());
-        respond(store, Fake::idle(), Arc::default(), &client(), database, body.as_bytes(), |part| {
+        let conversation = Arc::new(Conversation::default());
+        respond(store, Fake::idle(), Arc::clone(&conversation), &client(), database, body.as_bytes(), |part| {
             match part {
                 Part::Begin(reply) => (status, text) = (reply.status, reply.body),
                 Part::More(bytes) => text.extend(bytes),
@@ -331,7 +332,8 @@ mod tests {
         let body = br#"{"query": "SELECT a.c FROM d.t a, d.t b"}"#;
         let collect = |pieces_max: usize| {
             let (mut text, mut pieces) = (Vec::new(), 0);
-            respond(&store, Fake::idle(), Arc::default(), &client(), None, body, |part| {
+            let conversation = Arc::new(Conversation::default());
+            respond(&store, Fake::idle(), Arc::clone(&conversation), &client(), None, body, |part| {
                 match part {
                     Part::Begin(reply) => assert!(reply.more && reply.body.is_empty()),
                     Part::More(bytes) => {
@@ -350,6 +352,37 @@ mod tests {
         assert_eq!(text.lines().last(), Some(last.as_str()));
         assert!(pieces > 2 && text.len() > 2 * PIECE_BYTES, "{pieces} pieces of {} bytes", text.len());
         assert!(collect(1).1 <= 2, "the table is not read for a client that has gone away");
+    }
+
+    #[test]
+    fn variables_stay_with_the_connection_and_its_end_stops_the_query() {
+        let (_dir, store) = store();
+        let conversation = Arc::new(Conversation::default());
+        let say = |conversation: Arc<Conversation>, body: &str| {
+            let mut text = Vec::new();
+            let went_well = respond(&store, Fake::idle(), conversation, &client(), None, body.as_bytes(), |part| {
+                match part {
+                    Part::Begin(reply) => text.extend(reply.body),
+                    Part::More(bytes) => text.extend(bytes),
+                    Part::Broken(message) => text.extend(message.into_bytes()),
+                }
+                true
+            });
+            (went_well, String::from_utf8(text).expect("answers are UTF-8"))
+        };
+        let set = r#"{"query": "SELECT connection_id()", "sessionVariables": {"sql_mode": "mine"}}"#;
+        let (_, first) = say(Arc::clone(&conversation), set);
+        let (went_well, second) = say(
+            Arc::clone(&conversation),
+            r#"{"query": "SELECT connection_id() FROM d.t WHERE @@sql_mode = 'mine' LIMIT 1"}"#,
+        );
+        assert_eq!(went_well, Some(true));
+        assert_eq!(first.lines().nth(2), second.lines().nth(2), "{second}");
+        assert_eq!(say(Arc::clone(&conversation), r#"{"query": "DROP TABLE d.t"}"#).0, None, "nothing was run");
+        assert_eq!(say(Arc::clone(&conversation), r#"{"query": "SELECT nope"}"#).0, Some(false));
+        // Nobody but the request knows of this one any more: its connection has ended meanwhile.
+        let (went_well, text) = say(conversation, r#"{"query": "SELECT count(*) FROM d.t"}"#);
+        assert!(went_well == Some(false) && text.contains("interrupted"), "{text}");
     }
 
     #[test]

@@ -181,8 +181,9 @@ async fn merge_commit_is_told_its_backends() {
     assert_eq!(ask("", "").await, fine);
     let merge = "enable_merge_commit: true\r\nmerge_commit_interval_ms: 1000\r\nmerge_commit_parallel: 2\r\n";
     let answer = ask(merge, "").await;
-    assert_eq!(answer["nodes"], json!({"http": addresses.backend.to_string()}), "{answer}");
-    assert_eq!(ask(merge, "?type=nodes&node_service=http").await, answer);
+    let (http, brpc) = (addresses.backend.to_string(), format!("{}:0", addresses.backend.ip()));
+    assert_eq!(answer["nodes"], json!({"http": http, "brpc": brpc}), "{answer}");
+    assert_eq!(ask(merge, "?type=nodes&node_service=http").await["nodes"], json!({"http": http}));
     assert_eq!(ask(merge, "?type=other").await, fine);
     let refused = ask("enable_merge_commit: true\r\n", "").await;
     assert_eq!((&refused["status"], &refused["code"]), (&json!("FAILED"), &json!("INVALID_ARGUMENT")), "{refused}");
