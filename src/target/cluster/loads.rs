@@ -80,6 +80,11 @@ impl Load {
         }
     }
 
+    /// What grows with newer loads. Times are written so that their text sorts, to the second; a longer number is greater.
+    fn age(&self) -> (Option<&str>, Option<(usize, &str)>) {
+        (self.created.as_deref(), self.id.as_deref().map(|id| (id.len(), id)))
+    }
+
     fn fits(&self, filter: &LoadFilter, table: Option<&str>) -> bool {
         let streams = self.kind.as_ref().is_none_or(|kind| kind.to_ascii_uppercase().contains("STREAM"));
         let is = |wanted: Option<&str>, got: &Option<String>| {
@@ -145,8 +150,7 @@ impl Cluster<'_> {
     fn newest(self, rows: &[Row], filter: &LoadFilter) -> Vec<Load> {
         let table = self.target.options.url.table.as_deref();
         let mut loads: Vec<Load> = rows.iter().map(Load::read).filter(|load| load.fits(filter, table)).collect();
-        // Times are written so that their text sorts; those begun in the same second stay in the server's order.
-        loads.sort_by(|one, other| other.created.cmp(&one.created));
+        loads.sort_by(|one, other| other.age().cmp(&one.age()));
         loads.truncate(filter.limit);
         loads
     }
@@ -169,7 +173,10 @@ fn query(columns: &[&str], database: &str, table: Option<&str>, filter: &LoadFil
     if has("TYPE") {
         conditions.push("TYPE LIKE '%STREAM%'".to_owned());
     }
-    let order = if has("CREATE_TIME") { " ORDER BY CREATE_TIME DESC" } else { "" };
+    // The number tells loads of one second apart, of which the limit would drop any.
+    let newest: Vec<String> =
+        ["CREATE_TIME", "ID"].into_iter().filter(|name| has(name)).map(|name| format!("{name} DESC")).collect();
+    let order = if newest.is_empty() { String::new() } else { format!(" ORDER BY {}", newest.join(", ")) };
     format!(
         "SELECT {} FROM information_schema.loads WHERE {}{order} LIMIT {}",
         columns.join(", "),
@@ -206,7 +213,7 @@ mod tests {
         assert!(
             all.contains("WHERE DB_NAME = 'it''s' AND TABLE_NAME = 't\\\\' AND LABEL = 'a-1' AND STATE = 'FINISHED'")
         );
-        assert!(all.ends_with("AND TYPE LIKE '%STREAM%' ORDER BY CREATE_TIME DESC LIMIT 5"), "{all}");
+        assert!(all.ends_with("AND TYPE LIKE '%STREAM%' ORDER BY CREATE_TIME DESC, ID DESC LIMIT 5"), "{all}");
         let few = query(&["LABEL"], "db", Some("t"), &filter);
         assert_eq!(few, "SELECT LABEL FROM information_schema.loads WHERE DB_NAME = 'db' AND LABEL = 'a-1' LIMIT 5");
     }
