@@ -116,6 +116,9 @@ impl Cluster<'_> {
         if alive == Some(false) {
             let error = row.and_then(|row| row.error.as_deref()).map(|error| format!(": {error}"));
             problems.push(format!("the frontend calls it dead{}", error.unwrap_or_default()));
+        } else if let Some(status) = row.and_then(|row| row.status.as_deref()).filter(|status| !is_ok(status)) {
+            // A backend that leaves answers that it is well to its last moment, and refuses every load.
+            problems.push(format!("the frontend calls it {status}"));
         }
         let mut version = row.and_then(|row| row.version.clone());
         if member.kind == NodeKind::Frontend
@@ -152,6 +155,10 @@ impl Cluster<'_> {
     }
 }
 
+fn is_ok(word: &str) -> bool {
+    word.eq_ignore_ascii_case("OK")
+}
+
 /// Where an address leads; nowhere when its name is not known, which the check itself finds as well.
 async fn sockets(address: &Address) -> Vec<SocketAddr> {
     tokio::net::lookup_host((address.host.as_str(), address.port)).await.map(Iterator::collect).unwrap_or_default()
@@ -170,7 +177,7 @@ fn complaint(kind: NodeKind, status: StatusCode, body: &[u8], listed: bool) -> O
     let Some(word) = member("status").and_then(Value::as_str) else {
         return Some(format!("what it says of its health makes no sense: {}", reply::excerpt(status, body)));
     };
-    if !word.eq_ignore_ascii_case("OK") {
+    if !is_ok(word) {
         return Some(format!("it says {word}: {}", reply::words(status, body)));
     }
     let count = |name: &str| {

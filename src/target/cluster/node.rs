@@ -63,6 +63,8 @@ pub struct ClusterNode {
     pub role: Option<String>,
     /// Whether the frontend hears of it.
     pub alive: Option<bool>,
+    /// What the frontend makes of a backend: `OK`, `SHUTDOWN` while it leaves, `DISCONNECTED` …
+    pub status: Option<String>,
     /// Its version.
     pub version: Option<String>,
     /// Whether it is being taken out of the cluster.
@@ -93,6 +95,7 @@ impl ClusterNode {
             http_port: row.number(&["HttpPort"]).and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0),
             role,
             alive: row.truth(&["Alive"]),
+            status: row.text(&["StatusCode"]),
             version: row.text(&["Version"]),
             decommissioned: decommissioned.into_iter().flatten().reduce(|one, other| one || other),
             tablets: row.number(&["TabletNum"]),
