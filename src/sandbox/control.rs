@@ -13,7 +13,7 @@ use hyper::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 
 use super::http::{self, Ends, Incoming, Reply};
-use super::member::Order;
+use super::member::{Order, Power};
 use super::node::Node;
 use super::overview::{NodeView, Overview, Role};
 use super::surface::rest::{authenticate, failure};
@@ -57,12 +57,17 @@ fn shown(node: &Node) -> Reply {
             Role::Follower => "follower",
             Role::Backend => "backend",
         };
-        let power = match (view.alive, view.draining) {
-            (true, true) => "draining",
-            (true, false) => "up",
-            (false, _) => "down",
+        // As it is; the frontend takes a moment to notice, and `alive` is what it believes.
+        let power = node.cluster.find(&view.name).map(|member| member.life().power);
+        let state = match power {
+            Some(Power::Up) => "up",
+            Some(Power::Draining) => "draining",
+            Some(Power::Down(_)) | None => "down",
         };
-        json!({"name": view.name, "role": role, "host": view.host, "http_port": view.http_port, "state": power})
+        json!({
+            "name": view.name, "role": role, "host": view.host, "http_port": view.http_port, "state": state,
+            "alive": view.alive,
+        })
     };
     let nodes: Vec<Value> = node.cluster.nodes().into_iter().map(shown).collect();
     http::json(StatusCode::OK, &nodes)
