@@ -404,7 +404,7 @@ pub(super) struct SandboxArgs {
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = 0..=8)]
     pub(super) followers: i64,
     /// The host that redirects and error logs name, which need not resolve; by default the one that was asked.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = host_name)]
     pub(super) advertise_host: Option<String>,
     /// The release to speak like.
     #[arg(long, value_name = "RELEASE", default_value = "3.5", value_parser = ["3.3", "3.4", "3.5", "4.0"])]
@@ -467,6 +467,19 @@ fn seconds(text: &str) -> Result<Duration, String> {
         Ok(seconds @ 1..=SECONDS_MAX) => Ok(Duration::from_secs(seconds)),
         _ => Err(format!("a number of seconds from 1 to {SECONDS_MAX}")),
     }
+}
+
+/// A host as it stands in a URL. Anything else would only come out as a redirect that nobody can follow.
+#[cfg(feature = "sandbox")]
+fn host_name(text: &str) -> Result<String, String> {
+    let inside = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    let v6 = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let is_host = match v6 {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => !text.is_empty() && text.bytes().all(inside),
+    };
+    let wanted = "it is no host: a name or an address (IPv6 in brackets), without scheme and port";
+    is_host.then(|| text.to_owned()).ok_or_else(|| wanted.to_owned())
 }
 
 #[cfg(test)]

@@ -90,8 +90,8 @@ impl Failure for Error {
             Self::FaultsUnreadable { .. } => "--faults takes a file that you may read".to_owned(),
             Self::Faults { .. } => "docs/faults.md has every key, and an example of every fault".to_owned(),
             Self::Listen { .. } => {
-                "stop what listens there, or choose another port with --fe-port, --be-port and --mysql-port; \
-                                    0 takes any free one"
+                "stop what listens there, or choose another --host, or another port with --fe-port, --be-port and \
+                 --mysql-port; followers and further backends take the ports after those, and 0 takes any free one"
                     .to_owned()
             }
         })
