@@ -105,6 +105,21 @@ fn two_sandboxes_on_one_folder_are_refused_and_a_command_joins_the_running_one()
 }
 
 #[test]
+fn the_faults_of_the_examples_delay_an_import_and_lose_nothing() {
+    let world = World::new();
+    let faults = example("faults.json").display().to_string();
+    let sandbox = world.sandbox(&["--backends", "3", "--faults", &faults]);
+    let file = example("airports.csv").display().to_string();
+    let create = ["--create-table", "--mysql-port", &sandbox.mysql_port()];
+    let report = world.import(&[&[file.as_str(), "--to", &sandbox.target("demo/airports")], &create[..]].concat());
+    assert_eq!(report.loaded()["rows_loaded"], json!(3376));
+    for fault in ["502", "left the outcome open"] {
+        assert!(report.stderr.contains(fault), "`{fault}` did not happen: {report:?}");
+    }
+    assert!((world.number("select count(*) from airports") - 3376.0).abs() < 0.5);
+}
+
+#[test]
 fn help_and_version_are_there_for_every_verb() {
     let world = World::new();
     assert!(world.run(&["--version"]).stdout.starts_with("shipload "));
