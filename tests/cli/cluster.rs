@@ -78,8 +78,8 @@ fn until(mut run: impl FnMut() -> Ran, wanted: impl Fn(&[Value]) -> bool) -> (Ra
 
 fn without(rows: &[Value], names: &[&str]) -> Vec<Value> {
     let mut rows = rows.to_vec();
-    for name in names {
-        rows.iter_mut().for_each(|row| drop(row.as_object_mut().unwrap().remove(*name)));
+    for row in &mut rows {
+        row.as_object_mut().unwrap().retain(|name, _| !names.contains(&name.as_str()));
     }
     rows
 }
