@@ -186,7 +186,8 @@ fn complaint(kind: NodeKind, status: StatusCode, body: &[u8], listed: bool) -> O
     };
     match (count("online_backend_num"), count("total_backend_num")) {
         (Some(online), Some(total)) if kind == NodeKind::Frontend && !listed && online < total => {
-            Some(format!("{} of its {total} backends are not online", total - online))
+            let missing = total - online;
+            Some(format!("{missing} of its {total} backends {} not online", if missing == 1 { "is" } else { "are" }))
         }
         _ => None,
     }
@@ -203,6 +204,8 @@ mod tests {
         };
         let frontend = NodeKind::Frontend;
         let three = r#"{"status":"OK","total_backend_num":3,"online_backend_num":1}"#;
+        let two = three.replace("\"online_backend_num\":1", "\"online_backend_num\":2");
+        assert_eq!(of(frontend, 200, &two, false).unwrap(), "1 of its 3 backends is not online");
         assert_eq!(of(frontend, 200, three, true), None, "the backends speak for themselves");
         assert_eq!(of(frontend, 200, three, false).unwrap(), "2 of its 3 backends are not online");
         assert_eq!(of(frontend, 200, r#"{"status":"OK"}"#, false), None);
