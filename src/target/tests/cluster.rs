@@ -166,7 +166,7 @@ async fn a_frontend_that_is_down_does_not_keep_the_others_from_being_asked() {
     let node = Node::answering("200 OK", health).await;
     let (nodes, missing) = target(&[closed_port().await, node.port]).cluster().health().await;
     assert_eq!(nodes.iter().map(|node| node.reachable).collect::<Vec<_>>(), [false, true]);
-    assert_eq!(nodes[1].problems, ["1 of its 3 backends are not online"], "the list is not to be had, so the count is");
+    assert_eq!(nodes[1].problems, ["1 of its 3 backends is not online"], "the list is not to be had, so the count is");
     assert_eq!(missing.len(), 1, "{missing:?}");
 }
 
