@@ -60,7 +60,8 @@ pub(in crate::sandbox) fn comment_and_properties(ddl: &str) -> Option<(String, V
     clauses_of(ddl).map(|clauses| (clauses.comment, clauses.properties))
 }
 
-fn clauses_of(ddl: &str) -> Option<Clauses> {
+/// What follows the columns of a table, from what `SHOW CREATE TABLE` shows of it.
+pub(super) fn clauses_of(ddl: &str) -> Option<Clauses> {
     let mut tokens = Tokens::new(ddl).ok()?;
     tokens.accept(&["CREATE", "TABLE"]).then_some(())?;
     tokens.qualified_name().ok()?;
@@ -247,6 +248,9 @@ pub(super) fn clauses(tokens: &mut Tokens<'_>) -> Result<Clauses, Error> {
             clauses.distribution = Some(distribution(tokens)?);
         } else if tokens.accept(&["ORDER", "BY"]) {
             clauses.order = Some(tokens.names()?);
+        } else if tokens.accept(&["ROLLUP"]) {
+            // As an index, it is nothing that a reader of the table would notice, and SHOW CREATE TABLE leaves it out.
+            tokens.parenthesised()?;
         } else if tokens.accept(&["PROPERTIES"]) {
             clauses.properties = properties(tokens)?;
         } else {
@@ -256,14 +260,15 @@ pub(super) fn clauses(tokens: &mut Tokens<'_>) -> Result<Clauses, Error> {
     Ok(clauses)
 }
 
-/// A clause as written, up to one of these keywords outside of parentheses, or the end.
+/// A clause as written, up to one of these keywords outside of parentheses, or the end. A bracket may end as a parenthesis:
+/// that is how the partition from one day up to another is written, `[("2024-01-01"), ("2024-02-01"))`.
 fn phrase(tokens: &mut Tokens<'_>, until: &[&str]) -> Result<String, Error> {
     let start = tokens.offset();
     let mut depth = 0;
     while let Some(token) = tokens.peek() {
         match token {
-            Token::Symbol('(') => depth += 1,
-            Token::Symbol(')') => depth -= 1,
+            Token::Symbol('(' | '[') => depth += 1,
+            Token::Symbol(')' | ']') => depth -= 1,
             Token::Symbol(';') if depth == 0 => break,
             Token::Word(word) if depth == 0 && until.iter().any(|end| word.eq_ignore_ascii_case(end)) => break,
             _ => {}
@@ -466,6 +471,17 @@ mod tests {
             ),
             (
                 "CREATE TABLE t (a INT, b DATE, c INT SUM NOT NULL DEFAULT '0', d JSON REPLACE_IF_NOT_NULL) AGGREGATE KEY(a, b)",
+                2,
+            ),
+            (
+                "CREATE TABLE t (a DATE, b INT) DUPLICATE KEY(a) PARTITION BY RANGE(a) (PARTITION p1 VALUES LESS THAN (\"2024-02-01\"), \
+                 PARTITION p2 VALUES [(\"2024-02-01\"), (\"2024-03-01\")), PARTITION p3 VALUES LESS THAN MAXVALUE) \
+                 DISTRIBUTED BY HASH(b) PROPERTIES (\"replication_num\" = \"1\")",
+                1,
+            ),
+            (
+                "CREATE TABLE t (a INT, b INT, c INT SUM) AGGREGATE KEY(a, b) DISTRIBUTED BY HASH(a) ROLLUP (r1 (a, c), r2 (b, c)) \
+                 PROPERTIES ('replication_num' = '1')",
                 2,
             ),
             ("CREATE TABLE t (a INT, b VARCHAR(9) MAX, c DECIMAL(9,2) MIN)", 1),
