@@ -3,7 +3,7 @@
 use super::Error;
 use super::information_empty::EMPTY;
 use super::scope::{BoundQuery, Context, is_system_database};
-use super::{information_loads, variables};
+use super::{information_config, information_loads, variables};
 use crate::sandbox::overview::{Overview, Role};
 use crate::sandbox::store::{Listed, Store};
 use crate::sandbox::tablet::{self, Versions};
@@ -11,7 +11,7 @@ use crate::sandbox::types::{Column, Default, SqlType, TableDef, literal};
 use crate::sandbox::user::{EVERY, Grant, Kind, ROOT};
 
 /// The tables that have rows.
-const FILLED: [&str; 17] = [
+const FILLED: [&str; 18] = [
     "be_tablets",
     "character_sets",
     "collations",
@@ -27,6 +27,7 @@ const FILLED: [&str; 17] = [
     "stream_loads",
     "table_privileges",
     "tables",
+    "tables_config",
     "user_privileges",
     "key_column_usage",
 ];
@@ -108,6 +109,7 @@ pub(super) fn table(context: &Context<'_>, database: &str, name: &str) -> Result
     match name.as_str() {
         "schemata" => schemata(context),
         "tables" => tables(context),
+        "tables_config" => information_config::tables_config(context, &seen_tables(context)?),
         "columns" => columns(context),
         "key_column_usage" => key_column_usage(context),
         "partitions_meta" => information_loads::partitions_meta(store, &seen_tables(context)?),

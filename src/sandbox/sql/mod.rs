@@ -28,6 +28,7 @@ mod dml;
 mod error;
 mod expression;
 mod function_table;
+mod information_config;
 mod information_empty;
 mod information_loads;
 mod information_schema;

@@ -9,14 +9,14 @@ use crate::sandbox::zone::Zone;
 use crate::sandbox::{cell, select};
 
 /// A store of its own, with a database `d` that is the current one.
-struct World {
+pub(super) struct World {
     _dir: TempDir,
     store: Store,
     session: Session,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().expect("a directory can be made");
         let store = Store::open(dir.path(), None).expect("the store opens");
         let mut world =
@@ -65,7 +65,7 @@ impl World {
         Ok(lines.join("\n"))
     }
 
-    fn run(&mut self, sql: &str) -> String {
+    pub(super) fn run(&mut self, sql: &str) -> String {
         self.try_run(sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
