@@ -326,7 +326,7 @@ impl Session {
     /// `SET name = value, …`. Values that decide nothing here are kept, so that a client reads back what it set.
     fn set(&mut self, store: &Store, tokens: &mut Tokens<'_>) -> Result<(), Error> {
         tokens.expect("SET")?;
-        if ["NAMES", "CHARSET", "CHARACTER", "CATALOG", "ROLE", "WAREHOUSE"].iter().any(|word| tokens.is(word))
+        if ["CATALOG", "ROLE", "WAREHOUSE"].iter().any(|word| tokens.is(word))
             || tokens.accept(&["SESSION", "TRANSACTION"])
             || tokens.accept(&["TRANSACTION"])
         {
@@ -336,6 +336,16 @@ impl Session {
             return account::set_password(store, &self.context(store), tokens);
         }
         loop {
+            if ["NAMES", "CHARSET", "CHARACTER"].iter().any(|word| tokens.is(word)) {
+                // Everything is UTF-8. Drivers name it among their variables, as in `SET autocommit = 1, NAMES utf8mb4`.
+                while !matches!(tokens.peek(), None | Some(Token::Symbol(',' | ';'))) {
+                    tokens.take();
+                }
+                if tokens.accept_symbol(',') {
+                    continue;
+                }
+                return tokens.end();
+            }
             let _ = tokens.accept(&["GLOBAL"]) || tokens.accept(&["SESSION"]) || tokens.accept(&["LOCAL"]);
             let at_signs = std::iter::from_fn(|| tokens.accept_symbol('@').then_some('@')).collect::<String>();
             let mut name = format!("{at_signs}{}", tokens.name()?);
