@@ -298,8 +298,13 @@ fn columns(context: &Context<'_>) -> Result<BoundQuery, Error> {
     let mut columns = text_columns(&["TABLE_CATALOG", "TABLE_SCHEMA", "TABLE_NAME", "COLUMN_NAME"]);
     columns.push(number("ORDINAL_POSITION"));
     columns.extend(text_columns(&["COLUMN_DEFAULT", "IS_NULLABLE", "DATA_TYPE"]));
-    columns.extend([number("CHARACTER_MAXIMUM_LENGTH"), number("NUMERIC_PRECISION"), number("NUMERIC_SCALE")]);
-    columns.extend(text_columns(&["COLUMN_TYPE", "COLUMN_KEY", "EXTRA", "COLUMN_COMMENT", "GENERATION_EXPRESSION"]));
+    columns.extend(["CHARACTER_MAXIMUM_LENGTH", "CHARACTER_OCTET_LENGTH", "NUMERIC_PRECISION"].map(number));
+    columns.extend(["NUMERIC_SCALE", "DATETIME_PRECISION"].map(number));
+    columns.extend(text_columns(&["CHARACTER_SET_NAME", "COLLATION_NAME", "COLUMN_TYPE", "COLUMN_KEY", "EXTRA"]));
+    columns.extend(text_columns(&["PRIVILEGES", "COLUMN_COMMENT"]));
+    columns.extend(["COLUMN_SIZE", "DECIMAL_DIGITS"].map(number));
+    columns.extend(text_columns(&["GENERATION_EXPRESSION"]));
+    columns.push(number("SRS_ID"));
     Ok(rows_of(&rows, columns))
 }
 
@@ -322,13 +327,22 @@ fn column_row(table: &TableDef, at: usize, column: &Column) -> Vec<String> {
         literal(if column.nullable { "YES" } else { "NO" }),
         literal(data_type),
         or_null(length.map(|length| length.to_string())),
+        // A character may take four bytes.
+        or_null(length.map(|length| (u64::from(length) * 4).to_string())),
         or_null(precision.map(|precision| precision.to_string())),
         or_null(scale.map(|scale| scale.to_string())),
+        "NULL".to_owned(),
+        "NULL".to_owned(),
+        "NULL".to_owned(),
         literal(&text),
         literal(if column.key { table.keys.column_key() } else { "" }),
         literal(if column.auto_increment { "auto_increment" } else { "" }),
+        literal(""),
         literal(&column.comment),
+        or_null(length.map(u64::from).or(precision.map(u64::from)).map(|size| size.to_string())),
+        or_null(scale.map(|scale| scale.to_string())),
         literal(column.generated.as_deref().unwrap_or_default()),
+        "NULL".to_owned(),
     ]
 }
 
