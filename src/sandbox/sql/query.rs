@@ -229,6 +229,14 @@ fn bind_select(
         Some(Distinct::On(_)) => return Err(Error::unsupported("DISTINCT ON")),
     };
     let mut sql = format!("SELECT {distinct}{}{from}", items.join(", "));
+    // Without groups HAVING is one more condition on rows that may use aliases; JDBC drivers list tables so.
+    let (condition, having) = match (condition, having) {
+        (condition, Some(having)) if keys.is_empty() && !binder.aggregated.get() => {
+            let both = condition.map_or_else(|| having.clone(), |condition| format!("({condition}) AND ({having})"));
+            (Some(both), None)
+        }
+        unchanged => unchanged,
+    };
     for (clause, condition) in [(" WHERE ", condition), (" GROUP BY ", joined(&keys)), (" HAVING ", having)] {
         sql.extend(condition.into_iter().flat_map(|condition| [clause.to_owned(), condition]));
     }

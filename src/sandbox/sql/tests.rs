@@ -309,6 +309,16 @@ fn queries_mean_what_they_mean_in_starrocks() {
             ("SELECT id FROM t WHERE DATE(dt) = d AND dt BETWEEN '2024-01-01' AND '2024-02-01'", "1"),
             ("/* hint */ SELECT id FROM t WHERE j->'x' = 1 -- end", "1"),
             ("/*!40101 SET NAMES utf8 */", "0 done"),
+            ("SET autocommit = 1, NAMES utf8mb4, query_timeout = 99", "0 done"),
+            ("SELECT @@query_timeout", "99"),
+            ("SELECT id + 1 AS next FROM t WHERE id > 1 OR id = 0 HAVING next < 4 ORDER BY 1", "3"),
+            ("SELECT COUNT(*) AS n FROM t HAVING n > 4", ""),
+            ("SELECT CAST('7' AS SIGNED INTEGER) + CAST('1' AS SIGNED)", "8"),
+            (
+                "SELECT character_octet_length, datetime_precision, column_size, decimal_digits FROM \
+                 information_schema.columns WHERE table_name = 't' AND column_name IN ('name', 'price') ORDER BY 1 DESC",
+                "80|NULL|20|NULL\nNULL|NULL|10|2",
+            ),
         ],
     );
 }

@@ -224,7 +224,11 @@ impl<'a> Tokens<'a> {
             "BOOLEAN" | "BOOL" => SqlType::Boolean,
             "TINYINT" => self.display_width(SqlType::TinyInt)?,
             "SMALLINT" => self.display_width(SqlType::SmallInt)?,
-            "INT" | "INTEGER" | "SIGNED" => self.display_width(SqlType::Int)?,
+            "INT" | "INTEGER" => self.display_width(SqlType::Int)?,
+            "SIGNED" => {
+                let _ = self.accept(&["INT"]) || self.accept(&["INTEGER"]);
+                self.display_width(SqlType::Int)?
+            }
             "BIGINT" => self.display_width(SqlType::BigInt)?,
             "LARGEINT" => self.display_width(SqlType::LargeInt)?,
             "FLOAT" => SqlType::Float,
