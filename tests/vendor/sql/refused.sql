@@ -1,0 +1,28 @@
+-- Statements, one a line, that the sandbox refuses by name. One that is taken belongs into accepted.sql.
+CREATE EXTERNAL TABLE ext (k INT) ENGINE=mysql PROPERTIES ("host" = "127.0.0.1")
+CREATE TABLE bm (k INT, v BITMAP BITMAP_UNION) AGGREGATE KEY (k) DISTRIBUTED BY HASH(k)
+CREATE TABLE hl (k INT, v HLL HLL_UNION) AGGREGATE KEY (k) DISTRIBUTED BY HASH(k)
+CREATE TABLE pct (k INT, v PERCENTILE PERCENTILE_UNION) AGGREGATE KEY (k) DISTRIBUTED BY HASH(k)
+CREATE VIEW v1 AS SELECT k FROM plain
+CREATE MATERIALIZED VIEW mv1 AS SELECT k FROM plain
+CREATE TABLE ctas3 (k2, v2) AS SELECT k, v FROM plain
+CREATE TEMPORARY TABLE tmp1 (k INT)
+INSERT INTO visits WITH LABEL first_visits (visit_id, site) VALUES (2, 2)
+INSERT INTO events VALUES ('2024-01-01 10:00:00', 1, parse_json('{"a": 1}'), ['x','y'], map{'a': 1}, row('Oslo', 59.9))
+INSERT INTO events VALUES ('2024-01-01 10:00:00', 1, PARSE_JSON('{"a": 1}'), ['x','y'], map('a', 1), named_struct('name', 'Oslo', 'lat', 59.9))
+INSERT OVERWRITE plain SELECT 1, 'a'
+DELETE FROM orders PARTITION p1 WHERE order_id = 3
+INSERT INTO orders PARTITION (p1) VALUES ('2024-01-05', 1, 'x', 2)
+ALTER TABLE orders ADD PARTITION p4 VALUES LESS THAN ("2025-01-01")
+ALTER TABLE orders DROP PARTITION p1
+CREATE INDEX i2 ON orders (customer) USING BITMAP COMMENT 'x'
+DESC totals ALL
+ADMIN SET FRONTEND CONFIG ("max_stream_load_timeout_second" = "1000")
+ADMIN SHOW FRONTEND CONFIG LIKE '%label_keep%'
+ANALYZE TABLE plain
+ANALYZE FULL TABLE plain WITH SYNC MODE
+SHOW STATS META
+REFRESH EXTERNAL TABLE x
+SUBMIT TASK AS INSERT INTO plain SELECT 3, 'c'
+RECOVER TABLE plain
+BACKUP SNAPSHOT shop.x TO repo
