@@ -84,6 +84,9 @@ pub(super) fn check_name(kind: &str, name: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// How many columns a table may have on the server; SQLite stops at 2000, and says so.
+const COLUMNS_MAX: usize = 10_000;
+
 /// The columns, and the names of those that NULL was written behind.
 pub(super) fn columns(tokens: &mut Tokens<'_>) -> Result<(Vec<Column>, Vec<String>), Error> {
     tokens.expect_symbol('(')?;
@@ -92,6 +95,9 @@ pub(super) fn columns(tokens: &mut Tokens<'_>) -> Result<(Vec<Column>, Vec<Strin
         if tokens.is("INDEX") && !matches!(tokens.peek_at(2), Some(Token::Symbol(',' | ')'))) {
             skip_index(tokens)?;
         } else {
+            if columns.len() == COLUMNS_MAX {
+                return Err(Error::new(1117, "Too many columns"));
+            }
             columns.push(column(tokens, &mut said_null)?);
         }
         if !tokens.accept_symbol(',') {

@@ -24,6 +24,7 @@ mod catalog;
 mod coerce;
 mod create;
 mod define;
+mod depth;
 mod dml;
 mod error;
 mod expression;

@@ -8,12 +8,13 @@ use std::time::{Duration, UNIX_EPOCH};
 use sqlparser::ast::Statement;
 use sqlparser::dialect::MySqlDialect;
 use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::Tokenizer;
 
 use super::create::CreateTable;
 use super::query::bind_query;
 use super::scope::{BoundQuery, Context, Relation, Scope, Visible, is_system_database};
 use super::token::{Token, Tokens};
-use super::{Error, account, admin, alter, catalog, define, dml, expression, insert, show, variables};
+use super::{Error, account, admin, alter, catalog, define, depth, dml, expression, insert, show, variables};
 use crate::clock::{Clock as _, SystemClock};
 use crate::sandbox::function::calendar::{MICROS_PER_SECOND, Moment};
 use crate::sandbox::overview::Overview;
@@ -99,6 +100,10 @@ impl Session {
 
     /// Runs a statement. A query is only prepared: its rows are read where they are wanted.
     pub(in crate::sandbox) fn execute(&mut self, store: &Store, text: &str) -> Result<Answer, Error> {
+        depth::with_room(text, || self.execute_here(store, text))?
+    }
+
+    fn execute_here(&mut self, store: &Store, text: &str) -> Result<Answer, Error> {
         let mut tokens = Tokens::new(text)?;
         let Some(first) = tokens.peek().cloned() else {
             // What MySQL's tools hide from other servers, `/*!40101 SET … */`, is hidden from this one too.
@@ -155,7 +160,7 @@ impl Session {
             self.query(store, &super::with_parameters(text, &literals)?)
         };
         // Where NULL is not allowed, a number is: LIMIT.
-        Ok(with("NULL").or_else(|_| with("1"))?.columns)
+        depth::with_room(text, || Ok(with("NULL").or_else(|_| with("1"))?.columns))?
     }
 
     /// `KILL [CONNECTION | QUERY] id`: one's own, or anybody's for who looks after the cluster.
@@ -434,11 +439,7 @@ pub(super) fn now() -> Moment {
 /// Parses exactly one statement.
 pub(super) fn parse(text: &str) -> Result<Statement, Error> {
     let dialect = MySqlDialect {};
-    let statements = Parser::new(&dialect)
-        .with_recursion_limit(DEPTH_MAX)
-        .try_with_sql(text)
-        .and_then(|mut parser| parser.parse_statements())
-        .map_err(syntax)?;
+    let statements = parser(&dialect, text)?.parse_statements().map_err(syntax)?;
     let mut statements = statements.into_iter();
     match (statements.next(), statements.next()) {
         (Some(statement), None) => Ok(statement),
@@ -452,13 +453,20 @@ pub(super) fn parse(text: &str) -> Result<Statement, Error> {
 /// Parses an expression that stands alone.
 pub(super) fn parse_expression(text: &str) -> Result<sqlparser::ast::Expr, Error> {
     let dialect = MySqlDialect {};
-    let mut parser = Parser::new(&dialect).with_recursion_limit(DEPTH_MAX).try_with_sql(text).map_err(syntax)?;
+    let mut parser = parser(&dialect, text)?;
     let expression = parser.parse_expr().map_err(syntax)?;
     let rest = parser.peek_token();
     match rest.token {
         sqlparser::tokenizer::Token::EOF => Ok(expression),
         other => Err(syntax(ParserError::ParserError(format!("Unexpected input '{other}'")))),
     }
+}
+
+/// A parser for a text that is not too deep for those who read its tree.
+fn parser<'a>(dialect: &'a MySqlDialect, text: &str) -> Result<Parser<'a>, Error> {
+    let tokens = Tokenizer::new(dialect, text).tokenize_with_location().map_err(|fault| syntax(fault.into()))?;
+    depth::check(&tokens)?;
+    Ok(Parser::new(dialect).with_recursion_limit(DEPTH_MAX).with_tokens_with_locations(tokens))
 }
 
 fn syntax(fault: ParserError) -> Error {
@@ -475,6 +483,10 @@ pub(in crate::sandbox) fn translate(
     columns: &[(String, SqlType)],
     zone: Zone,
 ) -> Result<String, Error> {
+    depth::with_room(expression, || translate_here(expression, columns, zone))?
+}
+
+fn translate_here(expression: &str, columns: &[(String, SqlType)], zone: Zone) -> Result<String, Error> {
     let visible = columns.iter().map(|(name, ty)| Visible {
         name: name.clone(),
         ty: ty.clone(),

@@ -493,3 +493,43 @@ proptest! {
 mod access;
 #[path = "alter_tests.rs"]
 mod alter;
+
+#[test]
+fn long_statements_neither_fill_the_stack_nor_the_memory() {
+    let mut world = World::with_rows();
+    let chains = [("", "1 + ", "1"), ("", "1 - 1 + ", "1"), ("", "'a' || ", "'a'"), ("", "- ", "1"), ("", "NOT ", "1")];
+    let mut statements: Vec<String> = Vec::new();
+    for times in [90, 150, 190, 330, 490, 900, 990, 5000, 100_000] {
+        statements.extend(chains.map(|(open, link, end)| format!("SELECT {open}{}{end}", link.repeat(times))));
+        statements.push(format!("SELECT id FROM t WHERE id = 1{}", " OR id = 1".repeat(times)));
+        statements.push(format!("SELECT id FROM t WHERE id = 1{}", " AND id + 1 = 2".repeat(times)));
+        statements.push(format!("SELECT {}1{}", "(".repeat(times), ")".repeat(times)));
+        statements.push(format!("SELECT {}1{}", "abs(".repeat(times), ")".repeat(times)));
+        statements.push(format!("SELECT 1{}", " UNION ALL SELECT 1".repeat(times)));
+        statements.push(format!("SELECT 1{}", "::INT".repeat(times)));
+        statements.push(format!("SELECT 1{}", " IS NULL".repeat(times)));
+        statements.push(format!("SELECT j{} FROM t", "->'$.x'".repeat(times)));
+        statements.push(format!("SELECT {}1{}", "CASE WHEN 1 THEN ".repeat(times), " END".repeat(times)));
+        statements.push(format!("DELETE FROM t WHERE id = 77{}", " OR id = 77".repeat(times)));
+        statements.push(format!("INSERT INTO t (id) SELECT 5{} WHERE 1 = 2", " + 5".repeat(times)));
+    }
+    let (mut run, mut refused) = (0, 0);
+    for statement in &statements {
+        match world.try_run(statement) {
+            Ok(_) => run += 1,
+            Err(error) => {
+                assert!(!error.message.is_empty());
+                refused += 1;
+            }
+        }
+    }
+    assert!(run > 20 && refused > 30, "{run} ran, {refused} were refused");
+    assert_eq!(world.run(&format!("SELECT count(*) FROM t WHERE id = 1{}", " OR id = 1".repeat(900))), "1");
+    let many = world.try_run(&"SELECT 1;".repeat(100_000)).expect_err("one at a time");
+    assert!(many.message.contains("only one statement at a time"), "{many}");
+    let long = world.try_run(&format!("SELECT {}1", "1,".repeat(300_000))).expect_err("it is too long");
+    assert!(long.message.contains("maximum length limit"), "{long}");
+    let columns: Vec<String> = (0..10_001).map(|at| format!("c{at} INT")).collect();
+    let wide = world.try_run(&format!("CREATE TABLE wide ({}) DUPLICATE KEY(c0)", columns.join(", ")));
+    assert_eq!(wide.expect_err("it is too wide").code, 1117);
+}

@@ -32,12 +32,18 @@ pub(in crate::sandbox) struct Tokens<'a> {
 /// How deep types may be nested: far more than anybody needs, and far less than the stack has room for.
 const TYPE_DEPTH_MAX: usize = 64;
 
+/// How many words a statement may have. Each takes a hundred bytes and more until it is run.
+const WORDS_MAX: usize = 500_000;
+
 impl<'a> Tokens<'a> {
     /// Cuts a text into words.
     pub(in crate::sandbox) fn new(text: &'a str) -> Result<Self, Error> {
         let mut tokens = Vec::new();
         let mut at = 0;
         while let Some((token, end)) = next_token(text, &mut at)? {
+            if tokens.len() == WORDS_MAX {
+                return Err(Error::new(1064, "Statement exceeds maximum length limit"));
+            }
             tokens.push((token, at..end));
             at = end;
         }
