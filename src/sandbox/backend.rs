@@ -180,7 +180,7 @@ impl Backend {
             tokio::time::sleep(PATIENCE).await;
         };
         let (pieces, received) = Body::channel();
-        let running = tokio::task::spawn_blocking(move || run(received));
+        let running = http::patiently(&http::LOADS, move || run(received));
         let broken_by = tokio::select! {
             () = pieces.forward(body) => None,
             reason = late => Some(reason),

@@ -283,7 +283,7 @@ impl Frontend {
         let client = Client { user, host: ends.remote.to_string() };
         let (head, answered) = oneshot::channel();
         let (pieces, received) = mpsc::channel(PIECES_MAX);
-        let answering = tokio::task::spawn_blocking(move || {
+        let answering = http::patiently(&http::QUERIES, move || {
             let mut head = Some(head);
             let started = SystemClock.instant();
             let send = |part| match part {

@@ -17,22 +17,30 @@ use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderVa
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use serde_json::ser::{PrettyFormatter, Serializer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::conversation::Conversation;
 pub(super) use super::fault::Incoming;
 use super::fault::{Gate, Socket, Tap};
+use super::patient::{Patient, STALL};
 
 /// How much of a body a connection reads ahead.
 const READ_BYTES_MAX: usize = 256 * 1024;
 /// How long to rest when the system has no more connections to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a client may take for a head, and how long a connection may wait for the next one.
+const HEAD_PATIENCE: Duration = Duration::from_mins(1);
+/// How many loads and how many queries may be on their way at once. Each has a thread of those that block, which are
+/// 512, and the rest is for what is over in a moment.
+pub(super) static LOADS: Semaphore = Semaphore::const_new(300);
+pub(super) static QUERIES: Semaphore = Semaphore::const_new(100);
 
 /// An answer. The rows of a query are sent in pieces, so that memory does not grow with them.
 pub(super) type Reply = Response<Either<Full<Bytes>, Pieces>>;
@@ -136,7 +144,9 @@ async fn connection(
     let connection = http1::Builder::new()
         .title_case_headers(true)
         .max_buf_size(READ_BYTES_MAX)
-        .serve_connection(TokioIo::new(tap), service);
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_PATIENCE)
+        .serve_connection(TokioIo::new(Patient::new(tap, STALL)), service);
     tokio::pin!(connection);
     let served = tokio::select! {
         served = connection.as_mut() => Some(served),
@@ -203,6 +213,19 @@ pub(super) async fn blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send 
         Ok(result) => result,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
+}
+
+/// The same for what may take long, when its turn comes.
+pub(super) fn patiently<R: Send + 'static>(
+    turns: &'static Semaphore,
+    work: impl FnOnce() -> R + Send + 'static,
+) -> JoinHandle<R> {
+    tokio::spawn(async move {
+        let turn = turns.acquire().await.expect("nobody closes it");
+        let result = blocking(work).await;
+        drop(turn);
+        result
+    })
 }
 
 /// A name and a password.

@@ -58,6 +58,7 @@ mod number;
 mod ordeal;
 mod overview;
 mod partition;
+mod patient;
 mod plan;
 mod proc;
 mod recovery;

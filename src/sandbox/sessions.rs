@@ -144,6 +144,11 @@ impl Seat {
         database.clone_into(&mut state.view.database);
     }
 
+    /// Whether nobody has said who they are.
+    pub(super) fn is_anonymous(&self) -> bool {
+        self.line.state().view.user.is_empty()
+    }
+
     /// Begins a statement, which is stopped when its time is up.
     pub(super) fn begin(&self, statement: &str, timeout: Option<Duration>) -> Arc<Running> {
         let number = {

@@ -14,6 +14,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use opensrv_mysql::{
@@ -23,9 +24,11 @@ use opensrv_mysql::{
 use tokio::io::AsyncWrite;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::JoinSet;
 
+use super::http;
 use super::overview::Overview;
+use super::patient::{Patient, STALL};
 use super::sessions::{Running, Seat};
 use super::sql::{Answer, BoundQuery, Error, Session, password, placeholders, variables, with_parameters};
 use super::store::Store;
@@ -33,8 +36,10 @@ use super::surface::metrics::FrontendMetrics;
 use super::types::SqlType;
 use super::{cell, select};
 use crate::clock::{Clock as _, SystemClock};
+use packet::Packets;
 use value::Cell;
 
+mod packet;
 mod value;
 
 /// How many rows travel from the thread that reads them at once.
@@ -45,6 +50,9 @@ const BATCHES_WAITING: usize = 2;
 
 /// How many prepared statements one connection may have open.
 const STATEMENTS_MAX: usize = 1024;
+
+/// How long a client may take to say who it is.
+const GREETING: Duration = Duration::from_mins(1);
 
 /// Bytes of the challenge that a client proves its password with.
 const SALT_BYTES: usize = 20;
@@ -69,7 +77,7 @@ pub(super) async fn serve(
                 // Out of file descriptors, mostly: it passes when a connection ends.
                 Err(fault) => {
                     tracing::warn!(%fault, "the MySQL listener cannot accept");
-                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                    tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             },
             Some(_) = connections.join_next() => {}
@@ -111,14 +119,21 @@ async fn converse(
         metrics,
     };
     let options = IntermediaryOptions { process_use_statement_on_query: true, ..IntermediaryOptions::default() };
-    let writer = tokio::io::BufWriter::new(writer);
+    let writer = tokio::io::BufWriter::new(Patient::new(writer, STALL));
+    let anonymous = async {
+        SystemClock.sleep(GREETING).await;
+        if !seat.is_anonymous() {
+            std::future::pending::<()>().await;
+        }
+    };
     tokio::select! {
-        ended = AsyncMysqlIntermediary::run_with_options(connection, reader, writer, &options) => {
+        ended = AsyncMysqlIntermediary::run_with_options(connection, Packets::new(reader), writer, &options) => {
             if let Err(fault) = ended {
                 tracing::debug!(%fault, "a MySQL connection failed");
             }
         }
         // Dropping the other branch closes the connection.
+        () = anonymous => tracing::debug!(id, "a MySQL client has not said who it is"),
         () = seat.closed() => tracing::debug!(id, "a MySQL connection was killed"),
     }
 }
@@ -160,7 +175,7 @@ impl Connection {
         let (sender, receiver) = mpsc::channel(BATCHES_WAITING);
         let (session, store, user) = (Arc::clone(&self.session), Arc::clone(&self.store), self.user.get().cloned());
         let (seat, metrics) = (Arc::clone(&self.seat), Arc::clone(&self.metrics));
-        spawn_blocking(move || {
+        http::patiently(&http::QUERIES, move || {
             let started = SystemClock.instant();
             let (answer, running) = {
                 let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
