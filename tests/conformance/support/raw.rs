@@ -32,6 +32,35 @@ impl Connection {
         Self { stream }
     }
 
+    /// The same where nobody may be there.
+    pub(crate) fn try_open(address: &str) -> Option<Self> {
+        let stream = TcpStream::connect(address).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
+        stream.set_nodelay(true).ok()?;
+        Some(Self { stream })
+    }
+
+    /// Sends to somebody who may have gone.
+    pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> Option<()> {
+        self.stream.write_all(bytes.as_ref()).ok()
+    }
+
+    /// All that comes until the other side closes, as the last answer in it; nothing if it broke off.
+    pub(crate) fn try_reply(&mut self) -> Option<Reply> {
+        let mut bytes = Vec::new();
+        self.stream.read_to_end(&mut bytes).ok()?;
+        let mut rest = bytes.as_slice();
+        loop {
+            let end = rest.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+            let head = String::from_utf8_lossy(&rest[..end]).into_owned();
+            rest = &rest[end..];
+            if !head.starts_with("HTTP/1.1 100") {
+                let length = curl::header(&head, "content-length")?.parse().ok()?;
+                return Some(Reply { head, body: rest.get(..length)?.to_vec() });
+            }
+        }
+    }
+
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).unwrap();
     }
@@ -139,7 +168,8 @@ impl Database<'_> {
     pub(crate) fn open_load(&self, table: &str, label: &str, length: u64) -> Connection {
         let mut connection = Connection::open(self.cluster.backend());
         connection.send(self.load_head(table, length, &[("label", label)]));
-        assert!(connection.head().starts_with("HTTP/1.1 100"), "the backend takes the load");
+        let head = connection.head();
+        assert!(head.starts_with("HTTP/1.1 100"), "the backend takes the load: {head:?}");
         connection
     }
 }

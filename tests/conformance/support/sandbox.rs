@@ -40,11 +40,28 @@ impl Sandbox {
         Self::guarded(&folder, arguments, Some(&folder))
     }
 
+    /// Starts one on ports that the arguments name, waiting for those of the one before to be free.
+    pub(crate) fn start_on_ports(folder: &Path, arguments: &[&str]) -> Self {
+        Self::guarded_with("exec", folder, arguments, None)
+    }
+
     fn guarded(folder: &Path, arguments: &[&str], remove: Option<&Path>) -> Self {
+        let any = ["--fe-port", "0", "--be-port", "0", "--mysql-port", "0"];
+        Self::guarded_with("exec", folder, &[&any, arguments].concat(), remove)
+    }
+
+    /// Starts one under limits of its own, by the shell's `ulimit` and what follows it.
+    pub(crate) fn start_limited(limit: &str, folder: &Path, arguments: &[&str]) -> Self {
+        let any = ["--fe-port", "0", "--be-port", "0", "--mysql-port", "0"];
+        Self::guarded_with(&format!("ulimit {limit}; exec"), folder, &[&any, arguments].concat(), None)
+    }
+
+    fn guarded_with(prelude: &str, folder: &Path, arguments: &[&str], remove: Option<&Path>) -> Self {
         let remove = remove.unwrap_or(Path::new("")).display().to_string();
         let mut command = Command::new("sh");
-        command.args(["-c", GUARD, "guard", &remove, env!("CARGO_BIN_EXE_shipload"), "sandbox"]);
-        command.args(["--fe-port", "0", "--be-port", "0", "--mysql-port", "0", "--sandbox-dir", "."]).args(arguments);
+        let started = format!("{prelude} \"$@\"");
+        command.args(["-c", GUARD, "guard", &remove, "sh", "-c", &started, "sandbox", env!("CARGO_BIN_EXE_shipload")]);
+        command.args(["sandbox", "--sandbox-dir", "."]).args(arguments);
         for name in ["SHIPLOAD_SANDBOX_DIR", "SHIPLOAD_SANDBOX_PASSWORD", "SHIPLOAD_LOG"] {
             command.env_remove(name);
         }
@@ -63,6 +80,11 @@ impl Sandbox {
         drop(guard.stdin.take());
         let _ = guard.wait();
         panic!("`shipload sandbox {}` did not start", arguments.join(" "));
+    }
+
+    /// The process.
+    pub(crate) fn pid(&self) -> &str {
+        &self.pid
     }
 
     /// `kill -9`. Dropping it then waits until the process is gone.
