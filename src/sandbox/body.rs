@@ -6,6 +6,9 @@
 //!
 //! The two sides wake each other once for many pieces, not for each: the reader sleeps until there is enough to do or the
 //! body is over, takes everything at once, and the connection goes on while that is worked off.
+//!
+//! A body whose rows are only counted does not change threads at all: the reader leaves a counter here and sleeps until
+//! the body is over. The connection feeds it what it has just read, and has the same memory for the next piece.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, Read};
@@ -15,7 +18,9 @@ use bytes::{Buf, Bytes};
 use http_body_util::BodyExt;
 use tokio::sync::Notify;
 
+use super::count::Counter;
 use super::http::Incoming;
+use super::ingest::Failed;
 
 /// How much has to have come before the reader is woken. Nothing is seen of a load before its end, so a client that
 /// sends less than this at a time does not notice.
@@ -49,6 +54,11 @@ struct Queue {
 struct Waiting {
     pieces: VecDeque<Bytes>,
     weight: usize,
+    /// What is given the bytes instead, and how many it was given.
+    counter: Option<Counter>,
+    received: u64,
+    /// Whether it has seen something that makes the body worth nothing.
+    spoilt: bool,
     /// How the body ended, once nothing more is coming.
     end: Option<Result<(), String>>,
     /// Whether the reader is gone.
@@ -83,6 +93,14 @@ impl Sender {
             {
                 let mut waiting = self.0.lock();
                 if waiting.abandoned {
+                    return;
+                }
+                if let Waiting { counter: Some(counter), spoilt, received, .. } = &mut *waiting {
+                    *received += length(&bytes);
+                    if !*spoilt && !counter.feed(&bytes) {
+                        *spoilt = true;
+                        self.0.arrived.notify_one();
+                    }
                     return;
                 }
                 if waiting.weight < FULL_BYTES {
@@ -147,8 +165,30 @@ impl Body {
             self.take()?;
         }
         let Some(bytes) = self.taken.pop_front() else { return Ok(None) };
-        self.received += u64::try_from(bytes.len()).expect("a length fits 64 bits");
+        self.received += length(&bytes);
         Ok(Some(bytes))
+    }
+
+    /// Has the rows of the body counted by the connection, and waits until it is over.
+    pub(super) fn count(&mut self, mut counter: Counter) -> Result<u64, Failed> {
+        let mut waiting = self.queue.lock();
+        let come = self.taken.drain(..).chain(waiting.pieces.drain(..));
+        let mut spoilt = !counter.feed(&std::mem::take(&mut self.current));
+        for bytes in come {
+            self.received += length(&bytes);
+            spoilt |= !counter.feed(&bytes);
+        }
+        (waiting.weight, waiting.spoilt, waiting.counter) = (0, spoilt, Some(counter));
+        self.queue.taken.notify_one();
+        while !waiting.spoilt && waiting.end.is_none() {
+            waiting = self.queue.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        self.received += std::mem::take(&mut waiting.received);
+        let counter = waiting.counter.take().expect("it was left there above");
+        match &waiting.end {
+            Some(Err(reason)) if !waiting.spoilt => Err(broken(reason).into()),
+            _ => counter.finish(),
+        }
     }
 
     /// Waits until there is enough to do, and takes all there is.
@@ -159,7 +199,7 @@ impl Body {
         }
         if waiting.pieces.is_empty() {
             if let Some(Err(reason)) = &waiting.end {
-                return Err(io::Error::new(io::ErrorKind::ConnectionAborted, reason.clone()));
+                return Err(broken(reason));
             }
             self.ended = true;
             return Ok(());
@@ -170,6 +210,14 @@ impl Body {
         self.queue.taken.notify_one();
         Ok(())
     }
+}
+
+fn broken(reason: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, reason)
+}
+
+fn length(bytes: &Bytes) -> u64 {
+    u64::try_from(bytes.len()).expect("a length fits 64 bits")
 }
 
 impl Read for Body {
@@ -210,6 +258,9 @@ impl Drop for Body {
 
 #[cfg(test)]
 mod tests {
+    use super::super::csv::Dialect;
+    use super::super::json::Layout;
+    use super::super::wire::Format;
     use super::*;
 
     /// Sends pieces from a runtime while the body is read on this thread.
@@ -265,6 +316,37 @@ mod tests {
         let pieces = (0..100).map(|_| Piece::Bytes(Bytes::from(vec![0; 100_000]))).collect();
         transfer(pieces, |mut body| {
             body.next().expect("the first piece comes");
+        });
+    }
+
+    fn counter() -> Counter {
+        Counter::new(&Format::Csv(Dialect::default())).expect("the usual dialect is counted")
+    }
+
+    #[test]
+    fn rows_are_counted_where_they_arrive() {
+        let pieces = (0..3000).map(|at| Piece::Bytes(Bytes::from(b"abc\n".repeat(at)))).chain([Piece::End]).collect();
+        transfer(pieces, |mut body| {
+            let first = body.next().expect("it came").map_or(0, |bytes| bytes.len());
+            let rows = body.count(counter()).expect("it is whole");
+            assert_eq!(
+                (rows, body.received),
+                ((0..3000).sum::<usize>() as u64 - first as u64 / 4, 3000 * 2999 / 2 * 4)
+            );
+            assert_eq!(body.next().expect("it stays at its end"), None);
+        });
+    }
+
+    #[test]
+    fn a_count_ends_with_a_break_or_with_what_is_no_row() {
+        transfer(vec![Piece::Bytes(Bytes::from_static(b"abc")), Piece::Broken("cut".to_owned())], |mut body| {
+            assert_eq!(body.count(counter()).expect_err("it is broken").to_string(), "cut");
+        });
+        let pieces = (0..100).map(|_| Piece::Bytes(Bytes::from_static(b"{} nonsense"))).collect();
+        transfer(pieces, |mut body| {
+            let counter = Counter::new(&Format::Json(Layout::default())).expect("objects are counted");
+            let error = body.count(counter).expect_err("it is no JSON");
+            assert!(error.to_string().contains("illegal json started with [n]"), "{error}");
         });
     }
 

@@ -63,8 +63,13 @@ impl Intake {
                 spool.write_all(&bytes)?;
             }
         } else {
-            let source = decompress::open_buffered(request.codec, one_frame(request), &mut *body)?;
-            self.counted += count::rows(request, source)?;
+            self.counted += match count::Counter::new(&request.format) {
+                Some(counter) if request.codec.is_none() => body.count(counter)?,
+                _ => {
+                    let source = decompress::open_buffered(request.codec, one_frame(request), &mut *body)?;
+                    count::rows(request, source)?
+                }
+            };
             // Bytes behind the last row (of a second frame, say) still belong to the body.
             while body.next()?.is_some() {}
         }

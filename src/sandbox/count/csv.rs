@@ -3,7 +3,7 @@
 use memchr::{memchr, memchr2};
 
 use super::super::csv::Dialect;
-use super::{Block, mask, parity, spread};
+use super::{contains, mask, parity};
 
 /// Where the counter is: between two bytes of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,59 @@ enum State {
     Stray,
     /// Behind an escape.
     Escaped { quoted: bool },
+}
+
+/// The state behind a block, as bits: a processor guesses wrong too often where it has to choose between states.
+#[derive(Clone, Copy, Debug)]
+struct Carry {
+    /// Whether a quote is open.
+    open: u64,
+    /// Whether the last byte was a delimiter outside quotes.
+    ended: u64,
+    /// Whether it was that or a separator outside quotes.
+    broken: u64,
+    /// Whether it was a quote that closes a field.
+    closed: u64,
+}
+
+impl Carry {
+    fn of(state: State) -> Self {
+        Self {
+            open: u64::from(state == State::Quoted),
+            ended: u64::from(state == State::Row),
+            broken: u64::from(matches!(state, State::Row | State::Field)),
+            closed: u64::from(state == State::Closed),
+        }
+    }
+
+    fn state(self) -> State {
+        match self {
+            Self { open: 1, .. } => State::Quoted,
+            Self { ended: 1, .. } => State::Row,
+            Self { broken: 1, .. } => State::Field,
+            Self { closed: 1, .. } => State::Closed,
+            _ => State::Bare,
+        }
+    }
+}
+
+/// How many bytes are a delimiter and do not follow one, given the byte before each.
+fn row_ends(delimiter: u8, before: &[u8], bytes: &[u8]) -> u64 {
+    const LANES: usize = 32;
+    let ends = |before: u8, byte: u8| u8::from((byte == delimiter) & (before != delimiter));
+    let ((before_blocks, before_rest), (blocks, rest)) = (before.as_chunks::<LANES>(), bytes.as_chunks::<LANES>());
+    let mut total = 0;
+    // Lanes of one byte, which are emptied before they overflow, make a loop of vector instructions.
+    for (before, blocks) in before_blocks.chunks(255).zip(blocks.chunks(255)) {
+        let mut lanes = [0_u8; LANES];
+        for (before, block) in before.iter().zip(blocks) {
+            for ((lane, before), byte) in lanes.iter_mut().zip(before).zip(block) {
+                *lane += ends(*before, *byte);
+            }
+        }
+        total += lanes.iter().map(|lane| u64::from(*lane)).sum::<u64>();
+    }
+    total + before_rest.iter().zip(rest).map(|(before, byte)| u64::from(ends(*before, *byte))).sum::<u64>()
 }
 
 /// Counts rows of a dialect whose control bytes are single and distinct.
@@ -69,14 +122,19 @@ impl Counter {
             self.header_left -= 1;
             bytes = &bytes[length + 1..];
         }
-        let (blocks, rest) = bytes.as_chunks::<64>();
-        for block in blocks {
-            let counted = if self.plain { self.plain_block(block) } else { self.quoted_block(block) };
-            if !counted {
+        if self.plain {
+            self.plain_rows(bytes);
+            return;
+        }
+        while let Some(block) = bytes.first_chunk::<64>() {
+            let length = self.quoted_blocks(bytes);
+            bytes = &bytes[length..];
+            if length == 0 {
                 self.step(block);
+                bytes = &bytes[block.len()..];
             }
         }
-        self.step(rest);
+        self.step(bytes);
     }
 
     /// The number of rows, once there are no more bytes. The last one needs no delimiter.
@@ -84,58 +142,51 @@ impl Counter {
         self.rows + u64::from(self.state != State::Row)
     }
 
-    fn plain_block(&mut self, block: &Block) -> bool {
-        let ends = mask(block, |byte| byte == self.delimiter);
-        self.count(ends);
-        self.state = if ends >> 63 == 1 { State::Row } else { State::Bare };
-        true
+    /// Where nothing but delimiters means anything, each of them ends a row that does not follow another one.
+    fn plain_rows(&mut self, bytes: &[u8]) {
+        let [first, .., last] = bytes else { return self.step(bytes) };
+        self.rows += u64::from(*first == self.delimiter && self.state != State::Row);
+        self.rows += row_ends(self.delimiter, &bytes[..bytes.len() - 1], &bytes[1..]);
+        self.state = if *last == self.delimiter { State::Row } else { State::Bare };
     }
 
-    /// Counts the rows that end at some bytes of a block. One that ends where the last one ended is blank.
-    fn count(&mut self, ends: u64) {
-        let blank = ends << 1 | u64::from(self.state == State::Row);
-        self.rows += u64::from((ends & !blank).count_ones());
-    }
-
-    /// `false` when the block holds more than fields that are in quotes as a whole, or without any.
-    fn quoted_block(&mut self, block: &Block) -> bool {
+    /// Goes over whole blocks as long as fields are in quotes as a whole, or without any; how many bytes these are.
+    fn quoted_blocks(&mut self, bytes: &[u8]) -> usize {
         if self.trim_space || matches!(self.state, State::Stray | State::Escaped { .. }) {
-            return false;
+            return 0;
         }
-        if mask(block, |byte| byte == self.escape) != 0 {
-            return false;
+        let (separator, delimiter, enclose, escape) = (self.separator, self.delimiter, self.enclose, self.escape);
+        let (blocks, _) = bytes.as_chunks::<64>();
+        let mut carry = Carry::of(self.state);
+        let mut taken = 0;
+        for block in blocks {
+            if contains(block, escape) {
+                break;
+            }
+            let quotes = mask(block, |byte| byte == enclose);
+            let delimiters = mask(block, |byte| byte == delimiter);
+            let breaks = mask(block, |byte| byte == separator) | delimiters;
+            // A doubled quote closes and opens again.
+            let behind = parity(quotes) ^ 0_u64.wrapping_sub(carry.open);
+            let before = behind << 1 | carry.open;
+            let (ends, breaks, closing) = (delimiters & !before, breaks & !before, quotes & before);
+            let behind_break = breaks << 1 | carry.broken;
+            let behind_closing = closing << 1 | carry.closed;
+            let stray = quotes & !before & !behind_break & !behind_closing;
+            let dangling = behind_closing & !(quotes | breaks);
+            if stray | dangling != 0 {
+                break;
+            }
+            // One that ends where the last one ended is blank.
+            let blank = ends << 1 | carry.ended;
+            self.rows += u64::from((ends & !blank).count_ones());
+            carry = Carry { open: behind >> 63, ended: ends >> 63, broken: breaks >> 63, closed: closing >> 63 };
+            taken += block.len();
         }
-        let quotes = mask(block, |byte| byte == self.enclose);
-        let separators = mask(block, |byte| byte == self.separator);
-        let delimiters = mask(block, |byte| byte == self.delimiter);
-        let open = self.state == State::Quoted;
-        // A doubled quote closes and opens again.
-        let behind = parity(quotes) ^ spread(open);
-        let before = behind << 1 | u64::from(open);
-        let ends = delimiters & !before;
-        let breaks = ends | separators & !before;
-        let closing = quotes & before;
-        let behind_break = breaks << 1 | u64::from(matches!(self.state, State::Row | State::Field));
-        let behind_closing = closing << 1 | u64::from(self.state == State::Closed);
-        let stray = quotes & !before & !behind_break & !behind_closing;
-        let dangling = behind_closing & !(quotes | breaks);
-        if stray | dangling != 0 {
-            return false;
+        if taken > 0 {
+            self.state = carry.state();
         }
-        self.count(ends);
-        let last = |mask: u64| mask >> 63 == 1;
-        self.state = if last(behind) {
-            State::Quoted
-        } else if last(ends) {
-            State::Row
-        } else if last(breaks) {
-            State::Field
-        } else if last(closing) {
-            State::Closed
-        } else {
-            State::Bare
-        };
-        true
+        taken
     }
 
     /// One byte after the other; inside quotes, in one stride.

@@ -1,7 +1,7 @@
 //! The objects of a JSON body.
 
 use super::super::json::{Fault, Layout};
-use super::{Block, mask, parity, spread};
+use super::{Block, contains, mask, parity};
 
 /// Where the counter is: between two bytes of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,22 +53,11 @@ impl Counter {
         if !self.text.feed(bytes) {
             return Err(malformed("invalid UTF-8"));
         }
-        let mut rest = bytes;
-        while let Some(byte) = rest.first() {
-            if self.state != State::Object {
-                self.between(*byte)?;
-                rest = &rest[1..];
-                continue;
-            }
-            if let Some(block) = rest.first_chunk::<64>() {
-                let length = self.block(block);
-                rest = &rest[length..];
-            } else {
-                self.inside(*byte);
-                rest = &rest[1..];
-            }
+        let (blocks, rest) = bytes.as_chunks::<64>();
+        for block in blocks {
+            self.block(block)?;
         }
-        Ok(())
+        self.bytes(rest)
     }
 
     /// The number of objects, once there are no more bytes.
@@ -117,13 +106,7 @@ impl Counter {
             b'\\' => self.escaped = self.quoted,
             b'"' => self.quoted = !self.quoted,
             _ if self.quoted => {}
-            b'{' | b'[' => self.depth += 1,
-            b'}' | b']' => {
-                self.depth -= 1;
-                if self.depth == 0 {
-                    self.end_object();
-                }
-            }
+            b'{' | b'[' | b'}' | b']' => self.bracket(byte),
             _ => {}
         }
     }
@@ -133,49 +116,61 @@ impl Counter {
         self.state = if self.strip { State::Behind } else { State::Stream };
     }
 
-    /// A block inside an object; how many of its bytes belong to it.
-    fn block(&mut self, block: &Block) -> usize {
-        let backslashes = mask(block, |byte| byte == b'\\');
-        let (escaped, carry) =
-            if backslashes == 0 && !self.escaped { (0, false) } else { escaped_bytes(backslashes, self.escaped) };
+    /// A block of bytes, inside objects and between them. There no quote may stand, so that masks hold across.
+    fn block(&mut self, block: &Block) -> Result<(), Fault> {
+        let (mut backslashes, mut escaped, mut carry) = (0, 0, false);
+        if self.escaped || contains(block, b'\\') {
+            backslashes = mask(block, |byte| byte == b'\\');
+            (escaped, carry) = escaped_bytes(backslashes, self.escaped);
+        }
         let quotes = mask(block, |byte| byte == b'"') & !escaped;
-        let inside = parity(quotes) ^ spread(self.quoted);
+        let inside = parity(quotes) ^ 0_u64.wrapping_sub(u64::from(self.quoted));
         // Outside strings a backslash is no JSON, and escapes nothing.
         if backslashes & !inside != 0 {
             return self.bytes(block);
         }
-        self.escaped = carry;
         // One bit tells braces from brackets; which of them closes what is the parser's business.
-        let opening = mask(block, |byte| byte & 0xdf == b'[') & !inside;
-        let closing = mask(block, |byte| byte & 0xdf == b']') & !inside;
-        if u64::from(closing.count_ones()) >= self.depth {
-            let mut left = opening | closing;
-            while left != 0 {
-                let at = left.trailing_zeros();
-                self.depth = if closing >> at & 1 == 1 { self.depth - 1 } else { self.depth + 1 };
-                if self.depth == 0 {
-                    (self.quoted, self.escaped) = (false, false);
-                    self.end_object();
-                    return at as usize + 1;
-                }
-                left &= left - 1;
+        let mut brackets = mask(block, |byte| (byte & 0xdf == b'[') | (byte & 0xdf == b']')) & !inside;
+        (self.quoted, self.escaped) = (inside >> 63 == 1, carry);
+        let mut at = 0;
+        loop {
+            while self.state != State::Object {
+                let Some(byte) = block.get(at) else { return Ok(()) };
+                self.between(*byte)?;
+                brackets &= !(1 << at);
+                at += 1;
             }
-        } else {
-            self.depth = self.depth + u64::from(opening.count_ones()) - u64::from(closing.count_ones());
+            if brackets == 0 {
+                return Ok(());
+            }
+            at = brackets.trailing_zeros() as usize + 1;
+            brackets &= brackets - 1;
+            self.bracket(block[at - 1]);
         }
-        self.quoted = inside >> 63 == 1;
-        block.len()
     }
 
-    /// The bytes of a block inside an object, one after the other; how many of them belong to it.
-    fn bytes(&mut self, block: &Block) -> usize {
-        for (at, byte) in block.iter().enumerate() {
-            self.inside(*byte);
-            if self.state != State::Object {
-                return at + 1;
+    /// A bracket or a brace outside strings.
+    fn bracket(&mut self, byte: u8) {
+        if byte & 0xdf == b'[' {
+            self.depth += 1;
+            return;
+        }
+        self.depth -= 1;
+        if self.depth == 0 {
+            self.end_object();
+        }
+    }
+
+    /// One byte after the other.
+    fn bytes(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        for byte in bytes {
+            if self.state == State::Object {
+                self.inside(*byte);
+            } else {
+                self.between(*byte)?;
             }
         }
-        block.len()
+        Ok(())
     }
 }
 
