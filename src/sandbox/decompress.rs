@@ -1,7 +1,7 @@
 //! Compressed bodies.
 //!
-//! CSV bodies may be several gzip, bzip2 or zstd members in a row. A JSON body is one frame: what follows the first
-//! zstd or LZ4 frame is dropped without a word, as on the server. A frame that ends too early is an error here; the
+//! CSV bodies may be several members or frames in a row; that LZ4 may, too, is what the server's source suggests. A JSON
+//! body is one frame: what follows the first zstd or LZ4 frame is dropped without a word, as on the server. A frame that ends too early is an error here; the
 //! server would read on forever.
 
 use std::io::{self, BufRead, BufReader, Read};
@@ -20,14 +20,14 @@ pub(super) enum Codec {
     Zstd,
 }
 
-/// Opens a body. `one_frame` stops a zstd body after its first frame; LZ4 always stops there.
+/// Opens a body. `one_frame` stops a zstd or LZ4 body after its first frame.
 pub(super) fn open<'a>(codec: Option<Codec>, one_frame: bool, body: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     let Some(codec) = codec else { return Ok(Box::new(body)) };
     let mut body = BufReader::with_capacity(128 * 1024, body);
     Ok(match codec {
         Codec::Gzip => Box::new(MultiGzDecoder::new(body)),
         Codec::Bzip2 => Box::new(MultiBzDecoder::new(body)),
-        Codec::Lz4Frame => Box::new(FrameDecoder::new(body)),
+        Codec::Lz4Frame => Box::new(Lz4Frames { decoder: FrameDecoder::new(body), one_frame, over: false }),
         Codec::Deflate if has_zlib_header(body.fill_buf()?) => Box::new(ZlibDecoder::new(body)),
         Codec::Deflate => Box::new(DeflateDecoder::new(body)),
         Codec::Zstd => {
@@ -47,6 +47,25 @@ pub(super) fn open_buffered<'a>(
         return Ok(Box::new(body));
     }
     Ok(Box::new(BufReader::with_capacity(128 * 1024, open(codec, one_frame, body)?)))
+}
+
+/// LZ4 frames. The decoder shows the end of each as the end of everything, and goes on if it is asked again.
+struct Lz4Frames<R: Read> {
+    decoder: FrameDecoder<R>,
+    one_frame: bool,
+    over: bool,
+}
+
+impl<R: BufRead> Read for Lz4Frames<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while !self.over && !buffer.is_empty() {
+            match self.decoder.read(buffer)? {
+                0 => self.over = self.one_frame || self.decoder.get_mut().fill_buf()?.is_empty(),
+                count => return Ok(count),
+            }
+        }
+        Ok(0)
+    }
 }
 
 /// "Deflate" is used for the bare format and for the one with zlib's two bytes in front.
@@ -116,10 +135,28 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_second_zstd_frame_is_dropped_from_json_and_kept_for_csv() {
-        let body = [compress(Codec::Zstd, b"a"), compress(Codec::Zstd, b"b")].concat();
-        assert_eq!(read(Codec::Zstd, true, &body).expect("it is whole"), b"a");
-        assert_eq!(read(Codec::Zstd, false, &body).expect("it is whole"), b"ab");
+    fn a_second_frame_is_dropped_from_json_and_kept_for_csv() {
+        for codec in [Codec::Zstd, Codec::Lz4Frame] {
+            let body = [compress(codec, b"a"), compress(codec, b""), compress(codec, b"b")].concat();
+            for (one_frame, expected) in [(true, &b"a"[..]), (false, b"ab")] {
+                let mut source = open(Some(codec), one_frame, &*body).expect("memory can be read");
+                let mut out = Vec::new();
+                // Readers ask again at the end, and it is still the end.
+                for _ in 0..3 {
+                    source.read_to_end(&mut out).expect("it is whole");
+                }
+                assert_eq!(out, expected, "{codec:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_frame_behind_one_is_dropped_from_json_and_an_error_of_csv() {
+        for codec in [Codec::Zstd, Codec::Lz4Frame] {
+            let body = [&compress(codec, b"a")[..], b"no frame at all"].concat();
+            assert_eq!(read(codec, true, &body).expect("the frame is whole"), b"a", "{codec:?}");
+            assert!(read(codec, false, &body).is_err(), "{codec:?}");
+        }
     }
 
     #[test]

@@ -179,6 +179,31 @@ async fn compressed_bodies_are_read_where_the_server_reads_them() {
 }
 
 #[tokio::test]
+async fn of_json_one_frame_is_read_and_one_that_is_cut_is_an_error() {
+    let lz4 = |text: &str| {
+        let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
+        encoder.write_all(text.as_bytes()).expect("memory takes it");
+        encoder.finish().expect("memory takes it")
+    };
+    let zstd = |text: &str| zstd::encode_all(text.as_bytes(), 1).expect("memory takes it");
+    for discard in [false, true] {
+        let world = World::with(|options| Options { discard, ..options }, super::TABLE).await;
+        for (name, format, frames) in [
+            ("lz4_frame", "lz4", [lz4("{\"k\":1}"), lz4("{\"k\":2}"), lz4("1\ta\t1\n"), lz4("2\ta\t1\n")]),
+            ("zstd", "zstd", [zstd("{\"k\":1}"), zstd("{\"k\":2}"), zstd("1\ta\t1\n"), zstd("2\ta\t1\n")]),
+        ] {
+            let json = [("format", "json"), ("compression", name)];
+            let answer = world.load(&json, frames[..2].concat()).await;
+            assert_eq!((answer["Status"].as_str(), counts(&answer)), (Some("Success"), [1, 1, 0, 0]), "{name}");
+            let cut = world.load(&json, &frames[0][..frames[0].len() - 3]).await;
+            assert_eq!(cut["Status"], "Fail", "{name}: {cut}");
+            let csv = world.load(&[("format", format)], frames[2..].concat()).await;
+            assert_eq!((csv["Status"].as_str(), counts(&csv)), (Some("Success"), [2, 2, 0, 0]), "{name}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_sandbox_that_discards_counts_rows_and_keeps_labels() {
     let world = World::with(|options| Options { discard: true, ..options }, super::TABLE).await;
     let headers = [("label", "l"), ("column_separator", ","), ("enclose", "\"")];
