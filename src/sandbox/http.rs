@@ -158,14 +158,13 @@ async fn connection(
         }
         () = conversation.killed() => None,
     };
-    let served = match served {
-        Some(served) => served,
-        None => {
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                served = connection => served,
-                () = ended.ended() => return,
-            }
+    let served = if let Some(served) = served {
+        served
+    } else {
+        connection.as_mut().graceful_shutdown();
+        tokio::select! {
+            served = connection => served,
+            () = ended.ended() => return,
         }
     };
     if let Err(error) = served {

@@ -56,7 +56,7 @@ impl Unit {
             let two_phases = at % 3 == 1;
             Self {
                 label: format!("client{client}-{at}"),
-                table: if at % 2 == 0 { "duplicates" } else { "keyed" },
+                table: if at.is_multiple_of(2) { "duplicates" } else { "keyed" },
                 json: at % 5 < 2,
                 two_phases,
                 given_up: two_phases && at % 4 == 3,
@@ -67,9 +67,14 @@ impl Unit {
     }
 
     fn body(&self) -> String {
-        let row = |id: usize| match self.json {
-            true => format!("{{\"id\": {id}, \"label\": \"{}\", \"n\": {}}}\n", self.label, id * 7),
-            false => format!("{id}\t{}\t{}\n", self.label, id * 7),
+        let (label, json) = (&self.label, self.json);
+        let row = |id: usize| {
+            let n = id * 7;
+            if json {
+                format!("{{\"id\": {id}, \"label\": \"{label}\", \"n\": {n}}}\n")
+            } else {
+                format!("{id}\t{label}\t{n}\n")
+            }
         };
         (self.first..self.first + ROWS).map(row).collect()
     }
@@ -227,6 +232,7 @@ fn size() -> (usize, u64) {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "the figures of a run, for whoever asks for them with --nocapture")]
 fn sr_5_4_every_row_is_loaded_once_over_many_crashes() {
     let (loads, seed) = size();
     let folder = tempfile::tempdir().unwrap();

@@ -61,7 +61,7 @@ impl Carry {
 /// How many bytes are a delimiter and do not follow one, given the byte before each.
 fn row_ends(delimiter: u8, before: &[u8], bytes: &[u8]) -> u64 {
     const LANES: usize = 32;
-    let ends = |before: u8, byte: u8| u8::from((byte == delimiter) & (before != delimiter));
+    let ends = |before: u8, byte: u8| u8::from(byte == delimiter && before != delimiter);
     let ((before_blocks, before_rest), (blocks, rest)) = (before.as_chunks::<LANES>(), bytes.as_chunks::<LANES>());
     let mut total = 0;
     // Lanes of one byte, which are emptied before they overflow, make a loop of vector instructions.

@@ -130,7 +130,7 @@ impl Counter {
             return self.bytes(block);
         }
         // One bit tells braces from brackets; which of them closes what is the parser's business.
-        let mut brackets = mask(block, |byte| (byte & 0xdf == b'[') | (byte & 0xdf == b']')) & !inside;
+        let mut brackets = mask(block, |byte| matches!(byte & 0xdf, b'[' | b']')) & !inside;
         (self.quoted, self.escaped) = (inside >> 63 == 1, carry);
         let mut at = 0;
         loop {

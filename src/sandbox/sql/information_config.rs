@@ -1,4 +1,4 @@
-//! `information_schema.tables_config`: how tables were declared, which the SQLAlchemy dialect cannot do without.
+//! `information_schema.tables_config`: how tables were declared, which the `SQLAlchemy` dialect cannot do without.
 
 use super::Error;
 use super::create::{Clauses, backticked, clauses_of};

@@ -149,13 +149,14 @@ async fn a_process_that_is_killed_at_any_moment_keeps_what_is_prepared_and_commi
             count += 1;
             if count == answers {
                 child.kill().expect("it can be killed");
-                child.wait().expect("it ends");
             }
             match ended {
                 Told::Prepared(key) => prepared.insert(key),
                 Told::Committed(key) => committed.insert(key),
             };
         }
+        assert!(count >= answers, "{count}");
+        child.wait().expect("it ends");
         world = Ledger::at(dir).await;
         let all = world.sandbox.node.registry.all().expect("it can be asked");
         let in_state = |state| {

@@ -11,7 +11,7 @@
 //! work on a transaction; others are told so before their body is wanted.
 
 use std::borrow::Cow;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hyper::header::HeaderMap;
@@ -21,7 +21,7 @@ use super::answer::TransactionAnswer;
 use super::body::Body;
 use super::fault::{Operation, Step};
 use super::ingest::{Failed, Tally};
-use super::intake::{Intake, Place};
+use super::intake::Place;
 use super::label::{Beginning, COORDINATOR_DOWN, Goal, Load, Refusal};
 use super::ledger::State;
 use super::load::{self, Call, SHUTTING_DOWN, millis};
@@ -30,174 +30,13 @@ use super::multi::Multi;
 use super::node::Node;
 use super::ordeal::{Lost, Ordeal};
 use super::overview::LoadKind;
-use super::plan::Plan;
 use super::surface::metrics::{Carried, Outcome};
-use super::types::TableDef;
-use super::wire::{self, Format, Limits, LoadRequest};
+use super::wire::{self, Format, LoadRequest};
 use crate::clock::{Clock as _, SystemClock};
 
-mod contexts;
+mod context;
 
-pub(super) use contexts::Contexts;
-
-/// A transaction's data on its backend; of one over several tables, the data for one table.
-#[derive(Debug)]
-pub(super) struct Context {
-    database: String,
-    table: String,
-    label: String,
-    id: i64,
-    begun: Instant,
-    begun_ms: i64,
-    timeout: Duration,
-    idle_timeout: Option<Duration>,
-    /// The transaction, unless it belongs to several tables and somebody else decides, or it is over.
-    load: Mutex<Option<Arc<Load>>>,
-    /// The transaction over several tables, if it belongs to one.
-    multi: Option<Weak<Multi>>,
-    work: Arc<tokio::sync::Mutex<Work>>,
-}
-
-/// What requests on a transaction work on, one at a time.
-#[derive(Debug)]
-pub(super) struct Work {
-    intake: Intake,
-    /// What the first body was sent with, which all others have to repeat.
-    first: Option<(LoadRequest, Arc<TableDef>, Plan)>,
-    /// What the bodies announced that came with a length.
-    announced: u64,
-    plan_ms: u64,
-    received_ms: u64,
-    /// Whether the data is gone, with the backend or the transaction.
-    lost: bool,
-}
-
-impl Context {
-    fn lock_load(&self) -> MutexGuard<'_, Option<Arc<Load>>> {
-        self.load.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn take_load(&self) -> Option<Arc<Load>> {
-        self.lock_load().take()
-    }
-
-    pub(super) fn abort(&self, reason: &str) {
-        if let Some(load) = self.take_load() {
-            load::abort(&load, reason);
-        }
-    }
-
-    /// Rolls the transaction back after a failure, if that goes well.
-    fn give_up(&self, ordeal: &Ordeal, reason: &str) {
-        match (ordeal.rollback(), self.take_load()) {
-            (Ok(()), Some(load)) => load::abort(&load, reason),
-            (Err(_), Some(load)) => leave(load),
-            (_, None) => {}
-        }
-    }
-
-    pub(super) fn table(&self) -> &str {
-        &self.table
-    }
-
-    /// The right to work on it, if nobody else does.
-    pub(super) fn try_work(&self) -> Option<OwnedMutexGuard<Work>> {
-        Arc::clone(&self.work).try_lock_owned().ok()
-    }
-
-    /// The data of a transaction that its backend decides on.
-    fn single(call: &Call, label: &str, load: Load, work: Work, times: &Times) -> Self {
-        Self::new(call, label, (load.id(), Some(load), None), work, times)
-    }
-
-    /// The data for one table of a transaction over several.
-    fn part(call: &Call, label: &str, multi: &Arc<Multi>, work: Work) -> Self {
-        let times = Times { timeout: multi.timeout, idle_timeout: None };
-        Self::new(call, label, (multi.id, None, Some(multi)), work, &times)
-    }
-
-    fn new(
-        call: &Call,
-        label: &str,
-        (id, load, multi): (i64, Option<Load>, Option<&Arc<Multi>>),
-        work: Work,
-        times: &Times,
-    ) -> Self {
-        Self {
-            database: call.database.clone(),
-            table: call.table.clone(),
-            label: label.to_owned(),
-            id,
-            begun: SystemClock.instant(),
-            begun_ms: super::ledger::now_ms(),
-            timeout: times.timeout,
-            idle_timeout: times.idle_timeout,
-            load: Mutex::new(load.map(Arc::new)),
-            multi: multi.map(Arc::downgrade),
-            work: Arc::new(tokio::sync::Mutex::new(work)),
-        }
-    }
-}
-
-impl Work {
-    fn new(node: &Node) -> std::io::Result<Self> {
-        Ok(Self {
-            intake: Intake::open(&node.dir, node.discard)?,
-            first: None,
-            announced: 0,
-            plan_ms: 0,
-            received_ms: 0,
-            lost: false,
-        })
-    }
-
-    /// Whether anything has been sent.
-    pub(super) fn is_empty(&self) -> bool {
-        self.intake.bodies() == 0
-    }
-
-    pub(super) fn is_lost(&self) -> bool {
-        self.lost
-    }
-
-    pub(super) fn received(&self) -> u64 {
-        self.intake.received()
-    }
-
-    /// Puts the rows of everything that was sent where they belong.
-    pub(super) fn pour(
-        &mut self,
-        transaction: &rusqlite::Transaction<'_>,
-        place: Place,
-        empty_load_as_error: bool,
-        tally: &mut Tally,
-    ) -> Result<(), Failed> {
-        let Some((request, table, plan)) = &self.first else { return Ok(()) };
-        self.intake.pour(transaction, request, (table, plan), place, tally)?;
-        tally.counts.judge(request.max_filter_ratio, empty_load_as_error)
-    }
-
-    /// Checks that a body may follow those that came before, and remembers what the first was sent with.
-    fn admit(
-        &mut self,
-        request: LoadRequest,
-        table: &Arc<TableDef>,
-        (headers, limits): (&HeaderMap, &Limits),
-    ) -> Result<(), String> {
-        let announced = self.announced + request.content_length.unwrap_or(0);
-        wire::check_sizes(announced, &request.format, headers, limits)?;
-        match &mut self.first {
-            Some((first, ..)) if !first.is_like(&request) => return Err("load request not equal last.".to_owned()),
-            Some((first, ..)) => first.content_length = request.content_length,
-            None => {
-                let plan = Plan::new(&request, table)?;
-                self.first = Some((request, Arc::clone(table), plan));
-            }
-        }
-        self.announced = announced;
-        Ok(())
-    }
-}
+pub(super) use context::{Context, Contexts, Work};
 
 /// The times that `begin` names.
 pub(super) struct Times {
@@ -527,24 +366,6 @@ impl Request<'_> {
             leave(load);
         }
         self.answer()
-    }
-}
-
-impl Context {
-    /// Whether the transaction is still in PREPARE.
-    fn is_live(&self) -> bool {
-        match &self.multi {
-            Some(multi) => multi.upgrade().is_some_and(|multi| multi.is_live()),
-            None => self.lock_load().as_ref().is_some_and(|load| load.is_open()),
-        }
-    }
-
-    /// Whether somebody is known to have ended the transaction.
-    fn is_over(&self) -> bool {
-        match &self.multi {
-            Some(multi) => multi.upgrade().is_none_or(|multi| multi.is_over()),
-            None => !self.is_live(),
-        }
     }
 }
 
