@@ -1,8 +1,8 @@
 //! Compressed bodies.
 //!
 //! CSV bodies may be several members or frames in a row; that LZ4 may, too, is what the server's source suggests. A JSON
-//! body is one frame: what follows the first zstd or LZ4 frame is dropped without a word, as on the server. A frame that ends too early is an error here; the
-//! server would read on forever.
+//! body is one frame: what follows the first zstd or LZ4 frame is dropped without a word, as on the server. A frame that
+//! ends too early is an error here; the server would read on forever.
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -27,7 +27,10 @@ pub(super) fn open<'a>(codec: Option<Codec>, one_frame: bool, body: impl Read + 
     Ok(match codec {
         Codec::Gzip => Box::new(MultiGzDecoder::new(body)),
         Codec::Bzip2 => Box::new(MultiBzDecoder::new(body)),
-        Codec::Lz4Frame => Box::new(Lz4Frames { decoder: FrameDecoder::new(body), one_frame, over: false }),
+        Codec::Lz4Frame => {
+            let frames = Frames { source: body, begun: false, starved: false };
+            Box::new(Lz4Frames { decoder: FrameDecoder::new(frames), one_frame, over: false })
+        }
         Codec::Deflate if has_zlib_header(body.fill_buf()?) => Box::new(ZlibDecoder::new(body)),
         Codec::Deflate => Box::new(DeflateDecoder::new(body)),
         Codec::Zstd => {
@@ -49,18 +52,41 @@ pub(super) fn open_buffered<'a>(
     Ok(Box::new(BufReader::with_capacity(128 * 1024, open(codec, one_frame, body)?)))
 }
 
-/// LZ4 frames. The decoder shows the end of each as the end of everything, and goes on if it is asked again.
+/// LZ4 frames. The decoder shows the end of each as the end of everything, and goes on if it is asked again. It also takes
+/// the end of the body for the end of a frame that lacks its mark.
 struct Lz4Frames<R: Read> {
-    decoder: FrameDecoder<R>,
+    decoder: FrameDecoder<Frames<R>>,
     one_frame: bool,
     over: bool,
+}
+
+/// What an LZ4 decoder reads from; knows whether it wanted more than there was.
+struct Frames<R> {
+    source: R,
+    begun: bool,
+    starved: bool,
+}
+
+impl<R: Read> Read for Frames<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(buffer)?;
+        self.begun |= count > 0;
+        self.starved |= count == 0 && !buffer.is_empty();
+        Ok(count)
+    }
 }
 
 impl<R: BufRead> Read for Lz4Frames<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while !self.over && !buffer.is_empty() {
             match self.decoder.read(buffer)? {
-                0 => self.over = self.one_frame || self.decoder.get_mut().fill_buf()?.is_empty(),
+                0 => {
+                    let frames = self.decoder.get_mut();
+                    if frames.begun && frames.starved {
+                        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "an LZ4 frame lacks its end"));
+                    }
+                    self.over = self.one_frame || frames.source.fill_buf()?.is_empty();
+                }
                 count => return Ok(count),
             }
         }
@@ -130,7 +156,9 @@ pub(super) mod tests {
         let text = b"one,two\nthree,four\n".repeat(1000);
         for codec in [Codec::Gzip, Codec::Bzip2, Codec::Lz4Frame, Codec::Deflate, Codec::Zstd] {
             let body = compress(codec, &text);
-            assert!(read(codec, true, &body[..body.len() - 5]).is_err(), "{codec:?}");
+            for missing in 1..=5 {
+                assert!(read(codec, true, &body[..body.len() - missing]).is_err(), "{codec:?} less {missing}");
+            }
         }
     }
 
