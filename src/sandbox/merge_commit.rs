@@ -7,7 +7,7 @@
 //! The server makes the label up; a client's `label` only comes back as `RequestId` and keeps nothing from being loaded
 //! twice. One bad request fails every request of its window.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -143,7 +143,8 @@ impl Merging {
             Ok((window, opened)) => {
                 // Here, as the request that opens the window may go away at any moment.
                 if opened {
-                    tokio::spawn(close(Arc::clone(&self.node), Arc::clone(&window), shutdown));
+                    let nodes = (Arc::clone(&self.node), Arc::clone(&self.member));
+                    tokio::spawn(close(nodes, Arc::clone(&window), shutdown));
                 }
                 self.answer.txn_id = window.load.id();
                 self.answer.label.clone_from(&window.label);
@@ -154,8 +155,7 @@ impl Merging {
     }
 
     fn join(&self, intake: Intake) -> Result<(Arc<Window>, bool), String> {
-        let mut windows = self.member.windows.0.lock().unwrap_or_else(PoisonError::into_inner);
-        windows.retain(|window| window.load.is_open() && window.lock().is_some());
+        let mut windows = self.member.windows.lock();
         let alike = |window: &&Arc<Window>| window.table.id == self.table.id && window.request.is_like(&self.request);
         for window in windows.iter().filter(alike) {
             // It may close at any moment, so it is looked at and filled under one lock.
@@ -198,9 +198,17 @@ impl Merging {
 }
 
 impl Windows {
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Window>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remove(&self, window: &Arc<Window>) {
+        self.lock().retain(|other| !Arc::ptr_eq(other, window));
+    }
+
     /// Loses everything, as a backend does that dies.
     pub(super) fn lose(&self) {
-        let all = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let all = std::mem::take(&mut *self.lock());
         for window in all {
             // One that is being loaded has nothing here any more, and goes on.
             if window.lock().take().is_some() {
@@ -212,7 +220,7 @@ impl Windows {
 }
 
 impl Window {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Vec<Intake>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Vec<Intake>>> {
         self.bodies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -232,9 +240,8 @@ impl Window {
         let result = match result {
             Ok(()) => self.ordeal.pass(Step::Committed).map_err(|complaint| complaint.message),
             Err(failed) => {
-                let message = failed.to_string();
-                load::abort(&self.load, &message);
-                Err(message)
+                load::abort(&self.load, &failed.reason());
+                Err(failed.to_string())
             }
         };
         self.ended.send_replace(Some(result));
@@ -249,12 +256,16 @@ pub(super) struct Waiting {
 
 /// Closes a window when it is time, or when the sandbox stops. Holds on to the node, so that a sandbox that stops waits
 /// for what is in the window.
-async fn close(node: Arc<Node>, window: Arc<Window>, mut shutdown: watch::Receiver<bool>) {
+async fn close(nodes: (Arc<Node>, Arc<Member>), window: Arc<Window>, mut shutdown: watch::Receiver<bool>) {
     tokio::select! {
         () = tokio::time::sleep(load::remaining(window.closes)) => {}
         () = http::stopped(&mut shutdown) => {}
     }
-    http::blocking(move || window.close()).await;
+    let closing = Arc::clone(&window);
+    http::blocking(move || closing.close()).await;
+    let (node, member) = nodes;
+    // A window knows its node, and would keep it alive.
+    member.windows.remove(&window);
     drop(node);
 }
 
