@@ -83,6 +83,16 @@ pub(super) enum Failed {
     Io(io::Error),
 }
 
+impl Failed {
+    /// What is written down beside the label.
+    pub(super) fn reason(&self) -> Cow<'_, str> {
+        match self {
+            Self::Aborted(reason) => reason.into(),
+            other => other.to_string().into(),
+        }
+    }
+}
+
 /// The message of the answer.
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

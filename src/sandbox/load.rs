@@ -187,15 +187,14 @@ impl Job {
                 if matches!(failed, Failed::Rows(_)) {
                     self.answer.show(tally.counts);
                 }
-                let message = failed.to_string();
                 self.carried.ended(Outcome::Aborted, body.received, 0);
                 // A backend that has died does not roll anything back, and neither does one whose rollback is lost.
                 if self.member.life().deaths == self.deaths && self.ordeal.rollback().is_ok() {
-                    abort(&self.load, &message);
+                    abort(&self.load, &failed.reason());
                 } else {
                     self.load.leave();
                 }
-                self.answer.fail(message)
+                self.answer.fail(failed.to_string())
             }
         }
     }

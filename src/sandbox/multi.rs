@@ -138,9 +138,8 @@ impl Multi {
         Some(match result {
             Ok(()) => ordeal.pass(Step::Committed).map_err(|complaint| complaint.message),
             Err(failed) => {
-                let message = failed.to_string();
-                self.abort(&message);
-                Err(message)
+                self.abort(&failed.reason());
+                Err(failed.to_string())
             }
         })
     }

@@ -242,7 +242,10 @@ async fn a_part_that_comes_while_others_are_committed_is_not_said_to_be_in() {
 #[tokio::test]
 async fn a_commit_over_several_tables_needs_all_of_them_and_their_backend() {
     let world = Ledger::with(|options| Options { dialect: Dialect::V4_0, ..options }).await;
-    for (label, reason) in [("lost", "coordinate BE is down"), ("dropped", "unknown table, table=t")] {
+    for (label, message, reason) in [
+        ("lost", "transaction is aborted: coordinate BE is down", "coordinate BE is down"),
+        ("dropped", "unknown table, table=t", "unknown table, table=t"),
+    ] {
         assert_eq!(world.several("begin", ("d", ""), label, "").await["Status"], "OK");
         for table in ["u", "t"] {
             assert_eq!(world.several("load", ("d", table), label, "1,a\n").await["Status"], "OK");
@@ -256,8 +259,9 @@ async fn a_commit_over_several_tables_needs_all_of_them_and_their_backend() {
             world.run("DROP TABLE d.t");
         }
         let answer = world.several("commit", ("d", ""), label, "").await;
-        assert_eq!((&answer["Status"], &answer["Message"]), (&"FAILED".into(), &reason.into()));
+        assert_eq!((&answer["Status"], &answer["Message"]), (&"FAILED".into(), &message.into()));
         assert_eq!(world.state(label), "ABORTED");
+        assert_eq!(world.sandbox.node.registry.standing("d", label).expect("it can be asked").reason, reason);
         assert_eq!(world.run("SELECT * FROM d.u"), [""; 0]);
     }
 }

@@ -297,9 +297,8 @@ impl Request<'_> {
                 Ok(()) => answer,
             };
         };
-        let message = failed.to_string();
-        context.give_up(&ordeal, &message);
-        answer.fail(status_of(&failed), message)
+        context.give_up(&ordeal, &failed.reason());
+        answer.fail(status_of(&failed), failed.to_string())
     }
 
     fn settle(
