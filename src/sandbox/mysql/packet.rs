@@ -2,12 +2,16 @@
 //!
 //! The protocol library keeps what a client sends until it is whole, without a limit, and ends the thread's work on some
 //! packets that nobody sends by mistake. This stands in front of it and fails first.
+//!
+//! It also never lets the library see two packets at once: of those it frees the first (opensrv-mysql 0.7.0,
+//! `PacketReader::next_async`) before it looks at it. Connectors that close a statement and prepare the next in one go
+//! were answered to whatever the memory held by then.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncBufRead, AsyncRead, BufReader, ReadBuf};
 
 /// The longest statement, and the most that the parameters of one may come to beforehand: the server's
 /// `max_allowed_packet`.
@@ -20,9 +24,9 @@ const HEADER_BYTES: usize = 4;
 const EXECUTE: u8 = 0x17;
 const SEND_LONG_DATA: u8 = 0x18;
 
-/// A reader that fails where a packet is too long, or its parts are out of order.
+/// A reader that fails where a packet is too long, or its parts are out of order, and gives out one at a time.
 pub(super) struct Packets<R> {
-    reader: R,
+    reader: BufReader<R>,
     frame: Frame,
 }
 
@@ -45,9 +49,9 @@ struct Frame {
     ahead: usize,
 }
 
-impl<R> Packets<R> {
+impl<R: AsyncRead> Packets<R> {
     pub(super) fn new(reader: R) -> Self {
-        Self { reader, frame: Frame::default() }
+        Self { reader: BufReader::new(reader), frame: Frame::default() }
     }
 }
 
@@ -57,14 +61,22 @@ impl<R: AsyncRead + Unpin> AsyncRead for Packets<R> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.reader).poll_read(context, buffer))?;
-        let seen = self.frame.follow(&buffer.filled()[before..]);
+        let this = &mut *self;
+        let bytes = ready!(Pin::new(&mut this.reader).poll_fill_buf(context))?;
+        let bytes = &bytes[..bytes.len().min(buffer.remaining()).min(this.frame.wanted())];
+        buffer.put_slice(bytes);
+        let (length, seen) = (bytes.len(), this.frame.follow(bytes));
+        Pin::new(&mut this.reader).consume(length);
         Poll::Ready(seen.map_err(|wrong| io::Error::new(io::ErrorKind::InvalidData, wrong)))
     }
 }
 
 impl Frame {
+    /// How many bytes there are at least up to the end of this part.
+    fn wanted(&self) -> usize {
+        if self.header_bytes < HEADER_BYTES { HEADER_BYTES - self.header_bytes } else { self.rest }
+    }
+
     fn follow(&mut self, mut bytes: &[u8]) -> Result<(), &'static str> {
         while let Some(&first) = bytes.first() {
             if self.header_bytes < HEADER_BYTES {
@@ -127,6 +139,8 @@ impl Frame {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt;
+
     use super::*;
 
     fn packet(sequence: u8, body: &[u8]) -> Vec<u8> {
@@ -138,6 +152,21 @@ mod tests {
         let mut frame = Frame::default();
         frame.follow(&packet(1, b"name")).expect("a greeting");
         frame
+    }
+
+    #[tokio::test]
+    async fn packets_that_come_together_are_given_out_one_by_one() {
+        let (close, prepare) = (packet(0, b"\x19\x01\0\0\0"), packet(0, b"\x16SELECT 1"));
+        let both = [&close[..], &prepare].concat();
+        let mut packets = Packets::new(&both[..]);
+        packets.frame.greeted = true;
+        let mut seen = Vec::new();
+        for end in [close.len(), both.len()] {
+            while seen.len() < end {
+                assert_ne!(packets.read_buf(&mut seen).await.expect("memory can be read"), 0);
+            }
+            assert_eq!(seen, both[..end]);
+        }
     }
 
     #[test]
