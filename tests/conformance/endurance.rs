@@ -225,7 +225,7 @@ fn free_ports(count: u16) -> u16 {
 
 #[expect(clippy::disallowed_methods, reason = "how long to run is the test's business, not the program's")]
 fn size() -> (usize, u64) {
-    let Ok(text) = std::env::var(SIZE) else { return (40, 7) };
+    let Ok(text) = std::env::var(SIZE) else { return (200, 7) };
     let (loads, seed) = text.split_once(':').unwrap_or((&text, "7"));
     let wrong = "a number of loads, and a colon and a seed behind it";
     (loads.parse().expect(wrong), seed.parse::<u64>().expect(wrong).max(1))

@@ -314,6 +314,7 @@ fn queries_mean_what_they_mean_in_starrocks() {
             ("SELECT id + 1 AS next FROM t WHERE id > 1 OR id = 0 HAVING next < 4 ORDER BY 1", "3"),
             ("SELECT COUNT(*) AS n FROM t HAVING n > 4", ""),
             ("SELECT CAST('7' AS SIGNED INTEGER) + CAST('1' AS SIGNED)", "8"),
+            ("SELECT CAST(4294967295 AS UNSIGNED INTEGER) + CAST('1' AS UNSIGNED)", "4294967296"),
             (
                 "SELECT character_octet_length, datetime_precision, column_size, decimal_digits FROM \
                  information_schema.columns WHERE table_name = 't' AND column_name IN ('name', 'price') ORDER BY 1 DESC",

@@ -236,6 +236,11 @@ impl<'a> Tokens<'a> {
                 self.display_width(SqlType::Int)?
             }
             "BIGINT" => self.display_width(SqlType::BigInt)?,
+            // Connectors cast to it; how wide a server makes it is unverified, so it is what holds every value.
+            "UNSIGNED" => {
+                let _ = self.accept(&["INT"]) || self.accept(&["INTEGER"]);
+                SqlType::BigInt
+            }
             "LARGEINT" => self.display_width(SqlType::LargeInt)?,
             "FLOAT" => SqlType::Float,
             "DOUBLE" => SqlType::Double,

@@ -142,3 +142,4 @@ SELECT count(*) FROM default_catalog.shop.plain;
 ALTER TABLE plain SET ("replication_num" = "3");
 DROP TABLE IF EXISTS plain_like FORCE;
 SET autocommit = 1, NAMES utf8mb4, sql_mode = concat(@@sql_mode, ',STRICT_TRANS_TABLES');
+ADMIN SHOW FRONTEND CONFIG LIKE '%label_keep%';

@@ -295,7 +295,7 @@ public final class Clients {
             }
         }
         require(columns == 10, "getColumns found " + columns);
-        try (ResultSet rows = metadata.getTables("jdbc", null, "%", new String[] {"TABLE"})) {
+        try (ResultSet rows = metadata.getTables("jdbc", null, "%", null)) {
             require(rows.next() && rows.getString("TABLE_NAME").equals("t"), "getTables");
         }
         try (ResultSet rows = metadata.getCatalogs()) {
