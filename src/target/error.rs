@@ -342,7 +342,7 @@ impl Failure for Error {
                     .to_owned()
             }
             Self::QuestionRefused { .. } => {
-                "check the spelling, and that this kind and version of node answers it; \
+                "check the spelling, user and password, and that this kind and version of node answers it; \
                  `shipload cluster nodes` shows both"
                     .to_owned()
             }

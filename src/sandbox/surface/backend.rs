@@ -33,18 +33,18 @@ const PROFILE: &str = "profiling is not built in";
 
 /// Every path of a backend.
 pub(super) static ROUTES: &[Route<Surface>] = &[
-    Route::elsewhere("PUT", "/api/{db}/{table}/_stream_load", USER, "§2", "always 200; a stranger gets `Fail`"),
-    Route::elsewhere("POST, PUT", "/api/transaction/{operation}", USER, "§4", "see docs/sandbox.md"),
-    Route::elsewhere("GET, HEAD", "/api/_load_error_log", ANYBODY, "§3.3", ""),
-    Route::answers("GET", "/api/health", ANYBODY, Surface::health, "§9", "always"),
-    Route::answers("GET", "/metrics", ANYBODY, Surface::metrics, "§9", "only what the sandbox counts"),
-    Route::answers("GET", "/varz", ANYBODY, Surface::varz, "§9; the page unverified", "the [settings](#settings)"),
+    Route::elsewhere("PUT", "/api/{db}/{table}/_stream_load", USER, "source", "always 200; a stranger gets `Fail`"),
+    Route::elsewhere("POST, PUT", "/api/transaction/{operation}", USER, "source", "see docs/sandbox.md"),
+    Route::elsewhere("GET, HEAD", "/api/_load_error_log", ANYBODY, "source", ""),
+    Route::answers("GET", "/api/health", ANYBODY, Surface::health, "source", "always"),
+    Route::answers("GET", "/metrics", ANYBODY, Surface::metrics, "source", "only what the sandbox counts"),
+    Route::answers("GET", "/varz", ANYBODY, Surface::varz, "source; the page unverified", "the [settings](#settings)"),
     Route::answers(
         "POST",
         "/api/update_config",
         ANYBODY,
         Surface::update_config,
-        "§9",
+        "source",
         "[settings](#settings) that have an effect here",
     ),
     Route::answers("GET", "/mem_tracker", ANYBODY, Surface::mem_tracker, "unverified", "the process as a whole"),
@@ -53,7 +53,7 @@ pub(super) static ROUTES: &[Route<Surface>] = &[
         "/api/compaction/show",
         ANYBODY,
         Surface::compaction,
-        "§9; fields unverified",
+        "source; fields unverified",
         "the versions since the last compaction",
     ),
     Route::answers(
