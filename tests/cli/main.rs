@@ -15,6 +15,7 @@ mod interrupts;
 mod lies;
 mod operations;
 mod outside;
+mod peers;
 mod real_data;
 mod rejects;
 mod support;
