@@ -103,7 +103,7 @@ pub enum Error {
         source: Option<target::Error>,
     },
     /// An earlier try of this run sent other rows under this label.
-    #[error("label {label} stood for other rows before: {before} rows then, {now} now")]
+    #[error("load {label} stood for other rows before: {before} rows then, {now} now")]
     OtherRows {
         /// The label.
         label: Label,
@@ -220,7 +220,10 @@ impl Dispatcher {
                 // Each of these loses nothing when another one is first.
                 delivery = deliveries.recv(), if open && under_way.len() < self.parallel => match delivery {
                     // The halt may have been said while this one waited in the queue.
-                    Some(delivery) if !*halt.borrow() => self.begin(&mut under_way, delivery, &cancel),
+                    Some(delivery) if !*halt.borrow() => match self.same_rows_as_before(&delivery) {
+                        Ok(()) => self.begin(&mut under_way, delivery, &cancel),
+                        Err(error) => outcome.failure = Some(error),
+                    },
                     Some(_) => {}
                     None => drained = true,
                 },
@@ -233,6 +236,13 @@ impl Dispatcher {
             outcome.failure = Some(Error::Cancelled);
         }
         outcome
+    }
+
+    /// Looked at in the order of the queue, so that a stream that is not the one of before adds nothing to the table.
+    fn same_rows_as_before(&self, delivery: &Delivery) -> Result<(), Error> {
+        let (label, chunk) = (&delivery.label, &delivery.chunk);
+        let before = self.journal.other_rows(&self.job, self.run, label, chunk.digest)?;
+        before.map_or(Ok(()), |before| Err(Error::OtherRows { label: label.clone(), before, now: chunk.rows }))
     }
 
     fn begin(

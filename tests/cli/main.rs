@@ -19,4 +19,5 @@ mod peers;
 mod real_data;
 mod rejects;
 mod support;
+mod surprises;
 mod values;

@@ -9,16 +9,16 @@ use serde_json::{Value, json};
 use super::support::{Ran, Sandbox, World};
 
 /// Rows of the usual input: enough for several loads of the smallest size.
-const ROWS: u64 = 2_000;
+pub(crate) const ROWS: u64 = 2_000;
 
 /// A sandbox that does this wrong, and a folder to load from.
-struct Place {
-    world: World,
-    sandbox: Sandbox,
+pub(crate) struct Place {
+    pub(crate) world: World,
+    pub(crate) sandbox: Sandbox,
 }
 
 impl Place {
-    fn with(rules: &[Value]) -> Self {
+    pub(crate) fn with(rules: &[Value]) -> Self {
         let world = World::new();
         let faults = world.file("faults.json", json!({ "rules": rules }).to_string());
         let sandbox = world.sandbox(&["--backends", "2", "--faults", &faults]);
@@ -26,14 +26,25 @@ impl Place {
     }
 
     /// Imports with small loads, several at a time, into the table `peers`.
-    fn import(&self, sources: &[String], more: &[&str]) -> Ran {
-        let (target, port) = (self.sandbox.target("demo/peers"), self.sandbox.mysql_port());
+    pub(crate) fn import(&self, sources: &[String], more: &[&str]) -> Ran {
         let sources: Vec<&str> = sources.iter().map(String::as_str).collect();
-        let flags = ["--to", &target, "--mysql-port", &port, "--create-table", "--load-size", "4KiB"];
-        self.world.import(&[&sources[..], &flags, &["--parallel", "4"], more].concat())
+        self.world.run(&self.arguments(&sources, more).iter().map(String::as_str).collect::<Vec<_>>())
     }
 
-    fn rows_file(&self) -> String {
+    /// The same, with standard input.
+    pub(crate) fn stream(&self, input: &[u8], more: &[&str]) -> Ran {
+        let arguments = self.arguments(&["-"], more);
+        self.world.run_with_input(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), input)
+    }
+
+    pub(crate) fn arguments(&self, sources: &[&str], more: &[&str]) -> Vec<String> {
+        let (target, port) = (self.sandbox.target("demo/peers"), self.sandbox.mysql_port());
+        let place = ["--output", "json", "--to", &target, "--mysql-port", &port, "--create-table"];
+        let flags = ["--load-size", "4KiB", "--parallel", "4"];
+        [&["import"], sources, &place, &flags, more].concat().into_iter().map(str::to_owned).collect()
+    }
+
+    pub(crate) fn rows_file(&self) -> String {
         let rows: String = (1..=ROWS).map(|id| format!("{id},{}\n", id * 7)).collect();
         self.world.file("rows.csv", format!("id,n\n{rows}"))
     }
@@ -50,14 +61,14 @@ impl Place {
         report
     }
 
-    fn holds_every_row_once(&self) {
+    pub(crate) fn holds_every_row_once(&self) {
         let row = self.world.rows("demo", "select count(*) c, count(distinct id) d, sum(n) s from peers").remove(0);
         let number = |name: &str| row[name].as_str().map_or_else(|| row[name].as_u64(), |text| text.parse().ok());
         let found = ["c", "d", "s"].map(|name| number(name).unwrap());
         assert_eq!(found, [ROWS, ROWS, 7 * ROWS * (ROWS + 1) / 2], "ROWS-1");
     }
 
-    fn faults(&self, method: &str) -> Value {
+    pub(crate) fn faults(&self, method: &str) -> Value {
         let address = format!("http://{}/sandbox/faults", self.sandbox.frontend);
         let output =
             std::process::Command::new("curl").args(["-sS", "-u", "root:", "-X", method, &address]).output().unwrap();
