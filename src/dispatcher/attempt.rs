@@ -163,9 +163,6 @@ impl Run {
             result = sending => Some(result),
             () = cancelled(&mut self.cancel) => None,
         };
-        if matches!(result, Some(Ok(_))) {
-            Progress::add(&self.dispatcher.progress.bytes_sent, chunk.body_bytes);
-        }
         match result {
             Some(result) => Ok(result),
             None => Err(self.settle_after_cancel().await),
@@ -244,6 +241,10 @@ impl Run {
 
     fn settle(&mut self, loaded: &Loaded) -> Result<(), Error> {
         let delivered = &mut self.delivered;
+        // Its answer may have been lost; an earlier run may have sent it, which is that run's to count.
+        if delivered.attempts > 0 {
+            Progress::add(&self.dispatcher.progress.bytes_sent, delivered.bytes);
+        }
         delivered.state = if loaded.visible { LoadState::Visible } else { LoadState::Committed };
         delivered.transaction_id = loaded.transaction_id;
         delivered.rows_unselected = loaded.rows_unselected.unwrap_or(0);

@@ -12,6 +12,7 @@ mod formats;
 mod hostile;
 mod idempotence;
 mod interrupts;
+mod journal;
 mod lies;
 mod operations;
 mod outside;
