@@ -10,15 +10,24 @@
 //! dead process may have sent is known by name. The journal is one SQLite file, written with `synchronous=FULL`; a
 //! journal that cannot be written stops the job before anything is sent.
 //!
+//! One process at a time drives a job: it holds the job's [`Lease`], which goes with it when it dies. Others learn from the
+//! journal what became of the job ([`JobEntry`]), and may ask in it for the job's end.
+//!
 //! Labels do not depend on it: they follow from the job alone, so that losing the journal costs knowledge, not rows.
 
 mod entry;
+mod history;
+mod lease;
 mod schema;
 mod sqlite;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
 
 pub use entry::{Begun, LoadEntry, Settled, Work};
+pub use history::{JobEntry, JobStanding};
+pub use lease::{Holder, Lease};
 pub use sqlite::Journal;
 
 use crate::failure::{Code, Failure};
@@ -35,8 +44,16 @@ pub enum Error {
         /// What SQLite says.
         source: rusqlite::Error,
     },
-    /// Its folder cannot be made.
-    #[error("the journal's folder {path} cannot be made", path = path.display())]
+    /// Another process has held it for too long.
+    #[error("the journal {path} is held by another process", path = path.display())]
+    Held {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+    /// Its folder, or a file in it, cannot be made.
+    #[error("the journal's folder cannot be used: {path}", path = path.display())]
     Folder {
         /// The folder.
         path: PathBuf,
@@ -69,14 +86,30 @@ pub enum Error {
         /// The job that stopped.
         job: String,
     },
-    /// The text that an entry holds cannot be read back.
-    #[error("the journal {path} holds an entry that cannot be read: {reason}", path = path.display())]
+    /// The file, or an entry in it, cannot be read.
+    #[error("the journal {path} is damaged: {reason}", path = path.display())]
     Corrupt {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
     },
+}
+
+impl Error {
+    /// What a failure of the database means to its user.
+    fn of(path: &Path, source: rusqlite::Error) -> Self {
+        use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
+        let path = path.to_owned();
+        match (source.sqlite_error_code(), &source) {
+            (Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt), _)
+            | (None, FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..)) => {
+                Self::Corrupt { path, reason: source.to_string() }
+            }
+            (Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked), _) => Self::Held { path, source },
+            _ => Self::Unusable { path, source },
+        }
+    }
 }
 
 fn ended(finished: Option<&str>) -> String {
@@ -93,6 +126,9 @@ impl Failure for Error {
             Self::Unusable { .. } | Self::Folder { .. } => {
                 "make room or give write access there, or choose another folder with --state-dir".to_owned()
             }
+            Self::Held { path, .. } => {
+                format!("`fuser {}` names the process: end it, or wait until it is done; then run this again", path.display())
+            }
             Self::Newer { .. } => "use the newer shipload, or another folder with --state-dir".to_owned(),
             Self::OtherWork { finished: Some(_), .. } => {
                 "a name stands for one piece of work: choose another --job name for this one, or say --again".to_owned()
@@ -108,7 +144,8 @@ impl Failure for Error {
                     .to_owned()
             }
             Self::Corrupt { path, .. } => {
-                format!("move {} away; labels still keep what is loaded from being loaded twice", path.display())
+                // What belongs to it would be taken for a part of the next one.
+                format!("move {0}, {0}-wal and {0}-shm away; labels still keep what is loaded from being loaded twice", path.display())
             }
         })
     }

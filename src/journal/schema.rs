@@ -36,6 +36,11 @@ const STEPS: &[&str] = &[
     ALTER TABLE loads ADD COLUMN input TEXT NOT NULL DEFAULT '';    -- absolute path, or -
     CREATE INDEX loads_by_input ON loads (input);
 ",
+    "
+    ALTER TABLE jobs ADD COLUMN recipe TEXT;                        -- how to begin it again, without secrets
+    ALTER TABLE jobs ADD COLUMN stream INTEGER NOT NULL DEFAULT 0;  -- whether an input can be read only once
+    ALTER TABLE jobs ADD COLUMN cancelled_at TEXT;
+",
 ];
 
 /// The newest layout.
