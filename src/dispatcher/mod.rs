@@ -146,7 +146,7 @@ impl Failure for Error {
             Self::Failed { source, .. } => source.hint(),
             Self::InDoubt { label, .. } => Some(format!(
                 "run the same import again: it asks the server about {label} before anything is sent; or ask yourself: \
-                 GET /api/DATABASE/get_load_state?label={label}"
+                 shipload cluster label {label} --to TARGET"
             )),
             Self::OtherRows { .. } => Some(
                 "the input has changed since the interrupted run: restore it to finish that one, or give the work another \

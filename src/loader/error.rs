@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::dispatcher;
 use crate::failure::{Code, Failure};
 use crate::journal;
-use crate::model::{ByteCount, Reject};
+use crate::model::{ByteCount, Label, Reject};
 use crate::planner;
 use crate::reader;
 use crate::reader::reject::RejectsError;
@@ -95,6 +95,20 @@ impl Error {
             place = format!("{place}, value `{value}`");
         }
         Some(place)
+    }
+
+    /// The load of which it is not known whether it is in the table as it was sent.
+    #[must_use]
+    pub fn open_label(&self) -> Option<&Label> {
+        match self {
+            Self::Delivery(dispatcher::Error::InDoubt { label, .. } | dispatcher::Error::Disagreed { label }) => {
+                Some(label)
+            }
+            Self::Delivery(dispatcher::Error::Failed { label, .. }) if self.code() == Code::CountsDisagree => {
+                Some(label)
+            }
+            _ => None,
+        }
     }
 
     /// Whether running the job again goes on where it stopped.

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task;
 
+use super::admission::{self, Admitted};
 use super::error::Error;
 use super::identity::Identity;
 use super::prepare::{self, Preparation, Prepared};
@@ -19,7 +20,7 @@ use crate::clock::rfc3339;
 use crate::dispatcher::{self, Delivered, Dispatcher, Outcome, Policy};
 use crate::failure::{Code, Failure as _, chain};
 use crate::governor::{Budget, Pace};
-use crate::journal::{Begun, Journal, Work};
+use crate::journal::{Begun, Journal, Lease};
 use crate::model::report::ErrorReport;
 use crate::model::{JobState, LoadReport, LoadState, Report, invariant};
 use crate::pipeline::Context;
@@ -55,6 +56,7 @@ struct Started {
     identity: Identity,
     journal: Option<Arc<Journal>>,
     run: u32,
+    _lease: Option<Lease>,
 }
 
 impl<'a> Account<'a> {
@@ -63,7 +65,7 @@ impl<'a> Account<'a> {
         Self { loader, report, started: loader.clock.instant(), already: None, notices: Vec::new() }
     }
 
-    async fn work(&mut self, spec: &JobSpec, cancel: watch::Receiver<bool>) -> Result<(), Error> {
+    async fn work(&mut self, spec: &JobSpec, mut cancel: watch::Receiver<bool>) -> Result<(), Error> {
         let limits = planner::limits(spec.memory, spec.load_size, spec.parallel)?;
         let now = self.loader.clock.now();
         let (inputs, identity) = task::block_in_place(|| {
@@ -74,24 +76,25 @@ impl<'a> Account<'a> {
         self.report.job = identity.job.to_string();
         let total = inputs.iter().map(|input| input.bytes.unwrap_or(0)).sum();
         self.loader.progress.bytes_total.store(total, Ordering::Relaxed);
-        let Some(started) = self.begin(spec, identity, now)? else { return Ok(()) };
+        let Some(started) = self.begin(spec, identity, &mut cancel).await? else { return Ok(()) };
+        let cancel = admission::with_requests(started.journal.as_ref(), &started.identity, &self.loader.clock, cancel);
         let result = self.load(spec, &started, inputs, limits, cancel).await;
         self.finish_journal(&started, result)
     }
 
     /// Asks the journal whether there is anything to do.
-    fn begin(&mut self, spec: &JobSpec, identity: Identity, now: SystemTime) -> Result<Option<Started>, Error> {
+    async fn begin(
+        &mut self,
+        spec: &JobSpec,
+        identity: Identity,
+        cancel: &mut watch::Receiver<bool>,
+    ) -> Result<Option<Started>, Error> {
         if spec.dry_run {
-            return Ok(Some(Started { identity, journal: None, run: 0 }));
+            return Ok(Some(Started { identity, journal: None, run: 0, _lease: None }));
         }
-        let journal = Arc::new(task::block_in_place(|| Journal::open(&spec.state_folder))?);
-        let work = Work {
-            job: &identity.job,
-            fingerprint: &identity.fingerprint,
-            target: &self.report.target,
-            inputs: identity.guarded(),
-        };
-        let run = match task::block_in_place(|| journal.begin(&work, spec.again, now))? {
+        let admitted = admission::admit(spec, &identity, &self.report.target, &self.loader.clock, cancel).await?;
+        let Admitted { journal, begun, lease } = admitted;
+        let run = match begun {
             Begun::New { run } | Begun::Resumed { run } => run,
             Begun::Finished { at, report } => {
                 self.report = Report { state: JobState::AlreadyLoaded, ..*report };
@@ -99,7 +102,7 @@ impl<'a> Account<'a> {
                 return Ok(None);
             }
         };
-        Ok(Some(Started { identity, journal: Some(journal), run }))
+        Ok(Some(Started { identity, journal: Some(journal), run, _lease: Some(lease) }))
     }
 
     async fn load(
@@ -276,6 +279,8 @@ impl<'a> Account<'a> {
             code: error.code().to_string(),
             message: chain(error),
             hint: error.hint(),
+            label: error.open_label().map(ToString::to_string),
+            commands: Vec::new(),
         });
     }
 

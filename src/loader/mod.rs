@@ -9,11 +9,14 @@
 //! Running the same job again goes on where it stopped: the inputs are read again, cut into the same chunks, and labels
 //! that are settled are not sent again. A job that finished does nothing.
 
+mod admission;
 mod error;
 mod identity;
 mod job;
 mod prepare;
 mod reading;
+mod rejected;
+mod settle;
 mod sink;
 mod spec;
 
@@ -22,8 +25,12 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 pub use error::{Error, FirstReject};
+pub use rejected::{Reason, ReasonCount, Rejected, RejectedFile};
+pub use settle::{Unsettled, is_open};
 pub use spec::{CodecChoice, JobSpec, LOAD_SIZE, MEMORY, RejectLimit, WireChoice};
 
+pub use crate::journal::Error as JournalError;
+pub use crate::journal::{Holder, JobEntry, JobStanding, Journal, Lease, LoadEntry};
 pub use crate::planner::PARALLEL_LIMIT;
 
 use crate::clock::{Clock, SystemClock};

@@ -47,6 +47,10 @@ pub struct JobSpec {
     pub rejects_folder: PathBuf,
     /// Where the journal is.
     pub state_folder: PathBuf,
+    /// How to begin the job again, in the caller's own words and without secrets; the journal keeps it.
+    pub recipe: Option<String>,
+    /// Goes on with the work of this fingerprint, and with no other.
+    pub only: Option<String>,
 }
 
 /// How much is loaded at one time unless the user says otherwise: large enough to keep the number of versions in the
@@ -80,6 +84,8 @@ impl JobSpec {
             rejects_max: RejectLimit::Rows(0),
             rejects_folder: PathBuf::from("shipload-rejects"),
             state_folder,
+            recipe: None,
+            only: None,
         }
     }
 }

@@ -27,7 +27,7 @@ pub(in crate::cli) fn stillborn(target: &str, code: Code, message: String, hint:
     Report {
         bottleneck: Progress::default().bottleneck(Duration::ZERO),
         peak_memory_bytes: memory::peak_bytes(),
-        error: Some(ErrorReport { code: code.to_string(), message, hint }),
+        error: Some(ErrorReport { code: code.to_string(), message, hint, label: None, commands: Vec::new() }),
         ..Report::new(target, rfc3339(SystemClock.now()))
     }
 }
@@ -54,6 +54,8 @@ pub(in crate::cli) fn text(report: &Report, already: Option<&str>) -> String {
         lines.push(format!("  unselected  {} left out by --where", counted(report.rows_unselected)));
     }
     lines.extend(loads(report));
+    let commands = report.error.iter().flat_map(|error| &error.commands);
+    lines.extend(commands.map(|command| format!("  settle      {command}")));
     if report.state == JobState::Finished {
         lines.push(format!("  bottleneck  {}", report.bottleneck));
     }
@@ -69,7 +71,7 @@ fn nothing(report: &Report) -> String {
 }
 
 /// `1 row`, `2,000 rows`.
-fn counted(rows: u64) -> String {
+pub(super) fn counted(rows: u64) -> String {
     let word = if rows == 1 { "row" } else { "rows" };
     format!("{} {word}", grouped(rows))
 }

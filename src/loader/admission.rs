@@ -1,0 +1,115 @@
+//! Whether a job may begin: one process at a time drives it, and somebody may ask for its end from outside.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::watch;
+use tokio::task;
+
+use super::error::Error;
+use super::identity::Identity;
+use super::spec::JobSpec;
+use crate::clock::Clock;
+use crate::dispatcher::{self, cancelled};
+use crate::journal::{self, Begun, Journal, Lease, Work};
+
+/// How often a process that waits for a job looks whether it is free, and how often one that runs looks whether it has been
+/// cancelled. Whoever said `cancel` waits for it; a look is one read of a row.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// How long a lease may be held before somebody is told: who only looks at a job holds it for a moment.
+const LOOKS_BEFORE_TELLING: u32 = 2;
+
+/// A job that may begin.
+pub(super) struct Admitted {
+    pub(super) journal: Arc<Journal>,
+    pub(super) begun: Begun,
+    /// Held until the job's end is written down.
+    pub(super) lease: Lease,
+}
+
+/// Asks the journal whether there is anything to do, once no other process is at it.
+pub(super) async fn admit(
+    spec: &JobSpec,
+    identity: &Identity,
+    target: &str,
+    clock: &Arc<dyn Clock>,
+    cancel: &mut watch::Receiver<bool>,
+) -> Result<Admitted, Error> {
+    let job = &identity.job;
+    if spec.only.as_ref().is_some_and(|only| *only != identity.fingerprint) {
+        return Err(journal::Error::OtherWork { job: job.to_string(), finished: None }.into());
+    }
+    let journal = Arc::new(task::block_in_place(|| Journal::open(&spec.state_folder))?);
+    let (lease, waited) = wait_for_lease(&journal, identity, clock, cancel).await?;
+    // Whoever cancelled it while this process waited for it meant this process as well.
+    if waited && journal.is_cancelled(job)? {
+        return Err(dispatcher::Error::Cancelled.into());
+    }
+    let work = Work { job, fingerprint: &identity.fingerprint, target, inputs: identity.guarded() };
+    let begun = task::block_in_place(|| begin(&journal, &work, spec, identity.stream, clock.now()))?;
+    Ok(Admitted { journal, begun, lease })
+}
+
+fn begin(journal: &Journal, work: &Work<'_>, spec: &JobSpec, stream: bool, now: SystemTime) -> Result<Begun, Error> {
+    let begun = journal.begin(work, spec.again, now)?;
+    if let Begun::New { run } | Begun::Resumed { run } = begun {
+        journal.taken_up(work.job, run, spec.recipe.as_deref(), stream)?;
+    }
+    Ok(begun)
+}
+
+/// The lease, and whether another process had it.
+async fn wait_for_lease(
+    journal: &Journal,
+    identity: &Identity,
+    clock: &Arc<dyn Clock>,
+    cancel: &mut watch::Receiver<bool>,
+) -> Result<(Lease, bool), Error> {
+    let job = &identity.job;
+    for look in 0_u32.. {
+        if let Some(lease) = journal.lease(job, clock.now())? {
+            return Ok((lease, look > 0));
+        }
+        if look == LOOKS_BEFORE_TELLING
+            && let Some(holder) = journal.holder(job)?
+        {
+            tracing::warn!("process {} has been at {job} since {}; waiting for it", holder.pid, holder.since);
+        }
+        tokio::select! {
+            () = clock.sleep(LOOK_EVERY) => {}
+            () = cancelled(cancel) => return Err(dispatcher::Error::Cancelled.into()),
+        }
+    }
+    unreachable!("it waits for as long as it takes")
+}
+
+/// A cancel that also comes when somebody asks for the job's end in the journal. Ends its task with the job, whose end drops
+/// the receiver.
+pub(super) fn with_requests(
+    journal: Option<&Arc<Journal>>,
+    identity: &Identity,
+    clock: &Arc<dyn Clock>,
+    mut cancel: watch::Receiver<bool>,
+) -> watch::Receiver<bool> {
+    let Some(journal) = journal.map(Arc::clone) else { return cancel };
+    let (job, clock) = (identity.job.clone(), Arc::clone(clock));
+    let (sender, both) = watch::channel(false);
+    tokio::spawn(async move {
+        loop {
+            // A look that fails says nothing; the loads' own entries fail as well then, and stop the job.
+            if matches!(task::block_in_place(|| journal.is_cancelled(&job)), Ok(true)) {
+                tracing::warn!("somebody cancelled {job}: settling what is under way");
+                break;
+            }
+            tokio::select! {
+                () = clock.sleep(LOOK_EVERY) => {}
+                () = cancelled(&mut cancel) => break,
+                () = sender.closed() => return,
+            }
+        }
+        sender.send_replace(true);
+        sender.closed().await;
+    });
+    both
+}
