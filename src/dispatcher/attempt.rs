@@ -9,7 +9,7 @@ use super::retry::Decision;
 use super::{Delivered, Delivery, Dispatcher, Error};
 use crate::failure::{Code, Failure, chain};
 use crate::journal::{LoadEntry, Settled};
-use crate::model::LoadState;
+use crate::model::{Label, LoadState};
 use crate::target::{self, LabelState, Loaded};
 use crate::telemetry::Progress;
 
@@ -173,11 +173,23 @@ impl Run {
     async fn resolve(&mut self, mut cause: Option<target::Error>) -> Result<Answer, Error> {
         let deadline = self.dispatcher.clock.instant() + self.dispatcher.policy.settle_max;
         for ask in 1_u32.. {
-            let asking = self.dispatcher.target.label_state(&self.delivery.label);
-            let state = tokio::select! {
-                state = asking => state,
-                () = cancelled(&mut self.cancel) => return Err(self.settle_after_cancel().await),
+            let (dispatcher, label) = (&self.dispatcher, &self.delivery.label);
+            let asking = async {
+                let state = dispatcher.target.label_state(label).await;
+                let unknown = matches!(state, Ok(LabelState::Unknown));
+                let forgotten = if unknown { forgotten_before(dispatcher, label).await? } else { None };
+                Ok::<_, Error>((state, forgotten))
             };
+            let asked = tokio::select! {
+                asked = asking => Some(asked?),
+                () = cancelled(&mut self.cancel) => None,
+            };
+            let Some((state, forgotten)) = asked else { return Err(self.settle_after_cancel().await) };
+            if let Some(before) = forgotten {
+                let why =
+                    format!("the server has forgotten {before}, which was loaded before it, and so perhaps this one");
+                return Err(self.in_doubt(why, cause.take()));
+            }
             let why = match state {
                 Ok(LabelState::Visible) => return Ok(Answer::Applied { visible: true }),
                 Ok(LabelState::Committed) => return Ok(Answer::Applied { visible: false }),
@@ -311,6 +323,16 @@ impl Run {
             input: self.dispatcher.inputs.get(chunk.input).cloned().unwrap_or_default(),
         }
     }
+}
+
+/// A load that was settled before this one, and that the server does not know any more: what it calls unknown then may have
+/// been applied and forgotten, and sending it again would double its rows (SR §5.3).
+async fn forgotten_before(dispatcher: &Dispatcher, label: &Label) -> Result<Option<Label>, Error> {
+    let Some(before) = dispatcher.journal.settled_before(&dispatcher.job, dispatcher.run, label)? else {
+        return Ok(None);
+    };
+    let state = dispatcher.target.label_state(&before).await;
+    Ok(matches!(state, Ok(LabelState::Unknown)).then_some(before))
 }
 
 /// A random number from 0 to 1; the seed of every hash map is one.

@@ -16,6 +16,7 @@
 //! Labels do not depend on it: they follow from the job alone, so that losing the journal costs knowledge, not rows.
 
 mod entry;
+mod evidence;
 mod history;
 mod lease;
 mod schema;

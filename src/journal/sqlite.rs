@@ -113,23 +113,6 @@ impl Journal {
         begin_run(transaction, work, Some(&latest), 0, again, now)
     }
 
-    /// How many other rows stood at this label's place of a stream, if any do that may be in the table. A stream's labels
-    /// end with the digest of their rows, so that it takes another stream to come to another label there.
-    ///
-    /// # Errors
-    /// When the journal cannot be read.
-    pub fn other_rows(&self, job: &JobId, run: u32, label: &Label, digest: u64) -> Result<Option<u64>, Error> {
-        let Some(place) = label.as_str().strip_suffix(&format!("{:08x}", digest >> 32)) else { return Ok(None) };
-        let bytes = place.len() as u64;
-        self.write(|transaction| {
-            let mut statement = transaction.prepare_cached(
-                "SELECT rows FROM loads WHERE job = ?1 AND run = ?2 AND label <> ?3 AND state <> 'aborted'
-                    AND length(label) = length(?3) AND substr(label, 1, ?4) = ?5 LIMIT 1",
-            )?;
-            statement.query_row(params![job.as_str(), run, label.as_str(), bytes, place], |row| row.get(0)).optional()
-        })
-    }
-
     /// Notes that a load is about to be sent, unless it stands settled or for other rows. Called before its first byte
     /// leaves. Returns what was written down about the label before, by this process or another one.
     ///
@@ -521,22 +504,6 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(journal.sending(&job(), 0, &label, &other).unwrap(), Some(entry()));
         }
-    }
-
-    #[test]
-    fn a_place_of_a_stream_that_stood_for_other_rows_is_not_taken_for_these() {
-        let folder = tempfile::tempdir().unwrap();
-        let journal = Journal::open(folder.path()).unwrap();
-        begin(&journal, "f", false).unwrap();
-        let label = |place: &str, digest: u64| -> Label { format!("{place}-{:08x}", digest >> 32).parse().unwrap() };
-        let (first, second) = (7 << 32, 9 << 32);
-        let sent = LoadEntry { digest: first, ..entry() };
-        journal.sending(&job(), 0, &label("s-1", first), &sent).unwrap();
-        let other = |place, digest| journal.other_rows(&job(), 0, &label(place, digest), digest).unwrap();
-        assert_eq!(other("s-1", second), Some(entry().rows));
-        assert_eq!((other("s-1", first), other("s-2", second), other("s-10", second)), (None, None, None));
-        journal.settled(&job(), 0, &label("s-1", first), &settled(LoadState::Aborted)).unwrap();
-        assert_eq!(other("s-1", second), None, "what is not in the table leaves room for other rows");
     }
 
     #[test]

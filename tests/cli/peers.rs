@@ -19,9 +19,14 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn with(rules: &[Value]) -> Self {
+        Self::of(rules, &["--backends", "2"])
+    }
+
+    /// The same, of a sandbox with these flags.
+    pub(crate) fn of(rules: &[Value], flags: &[&str]) -> Self {
         let world = World::new();
         let faults = world.file("faults.json", json!({ "rules": rules }).to_string());
-        let sandbox = world.sandbox(&["--backends", "2", "--faults", &faults]);
+        let sandbox = world.sandbox(&[flags, &["--faults", &faults]].concat());
         Self { world, sandbox }
     }
 

@@ -1,5 +1,8 @@
 //! What people do to an import without meaning any harm, and what must not come of it.
 
+use std::process::Stdio;
+use std::thread;
+
 use serde_json::json;
 
 use super::peers::{Place, ROWS};
@@ -29,4 +32,36 @@ fn a_named_stream_that_stopped_half_way_is_not_resumed_with_other_rows() {
     }
     place.stream(&csv(1..=ROWS), &["--job", "nightly"]).loaded();
     place.holds_every_row_once();
+}
+
+/// A server remembers the newest transactions of a database; what it has forgotten it calls unknown, as what it never saw.
+#[test]
+fn a_label_that_the_server_may_have_forgotten_is_not_sent_again() {
+    let silent = json!({"at": "answer", "node": "be1", "operation": "stream_load", "skip": 2, "times": "always",
+                        "do": {"kind": "hold", "ms": 600_000}});
+    let place = Place::of(&[silent], &["--label-keep-max", "2"]);
+    let file = place.rows_file();
+    let mut command = place.world.command(&[]);
+    command.args(place.arguments(&[&file], &[])).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut killed = command.spawn().unwrap();
+    // Two loads are settled, and one is committed without an answer.
+    let journal = place.world.path().join(".local/state/shipload/journal.sqlite");
+    let settled = || -> rusqlite::Result<u32> {
+        let journal = rusqlite::Connection::open_with_flags(&journal, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        journal.query_row("SELECT count(*) FROM loads WHERE state = 'visible'", [], |row| row.get(0))
+    };
+    while place.faults("GET")["fired_total"] == json!(0) || settled() != Ok(2) {
+        assert!(killed.try_wait().unwrap().is_none(), "it ended by itself");
+        thread::yield_now();
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    place.faults("DELETE");
+    let others: Vec<String> =
+        (0..3).map(|number| place.world.file(&format!("other{number}.csv"), format!("id,n\n{number},1\n"))).collect();
+    let others: Vec<&str> = others.iter().map(String::as_str).collect();
+    place.world.import(&[&others[..], &["--to", "sandbox:demo/others"]].concat()).loaded();
+    let loaded = place.world.number("select count(*) from peers");
+    place.import(&[file], &[]).fails_with(5, "L2009", &["forgotten"]);
+    assert_eq!(place.world.number("select count(*) from peers"), loaded, "ROWS-1");
 }
