@@ -6,6 +6,18 @@ use super::{Error, Journal};
 use crate::model::{JobId, Label};
 
 impl Journal {
+    /// Whether the run has put rows into the table.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn has_loaded(&self, job: &JobId, run: u32) -> Result<bool, Error> {
+        self.write(|transaction| {
+            let query = "SELECT EXISTS (SELECT 1 FROM loads WHERE job = ?1 AND run = ?2
+                         AND state IN ('visible', 'committed') AND rows_loaded > 0)";
+            transaction.query_row(query, params![job.as_str(), run], |row| row.get(0))
+        })
+    }
+
     /// A load of the run that was settled, and began before this label's: whoever has forgotten it may have forgotten this
     /// one. The newest of those that are not side by side with it; else the oldest.
     ///

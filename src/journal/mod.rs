@@ -87,6 +87,12 @@ pub enum Error {
         /// The job that stopped.
         job: String,
     },
+    /// The table that holds a part of a job's rows is not there any more.
+    #[error("the table is missing, although a part of the rows of job {job} was loaded into it")]
+    TableGone {
+        /// The job's name.
+        job: String,
+    },
     /// The file, or an entry in it, cannot be read.
     #[error("the journal {path} is damaged: {reason}", path = path.display())]
     Corrupt {
@@ -144,6 +150,7 @@ impl Failure for Error {
                  remove those rows and say --again, which loads everything anew"
                     .to_owned()
             }
+            Self::TableGone { .. } => "say --again, which loads everything anew, or restore the table".to_owned(),
             Self::Corrupt { path, .. } => {
                 // What belongs to it would be taken for a part of the next one.
                 format!("move {0}, {0}-wal and {0}-shm away; labels still keep what is loaded from being loaded twice", path.display())

@@ -20,7 +20,7 @@ use crate::clock::rfc3339;
 use crate::dispatcher::{self, Delivered, Dispatcher, Outcome, Policy};
 use crate::failure::{Code, Failure as _, chain};
 use crate::governor::{Budget, Pace};
-use crate::journal::{Begun, Journal, Lease};
+use crate::journal::{self, Begun, Journal, Lease};
 use crate::model::report::ErrorReport;
 use crate::model::{JobState, LoadReport, LoadState, Report, invariant};
 use crate::pipeline::Context;
@@ -114,8 +114,12 @@ impl<'a> Account<'a> {
         mut cancel: watch::Receiver<bool>,
     ) -> Result<(), Error> {
         let target = Arc::clone(&self.loader.target);
+        let preparing = async {
+            self.check_table(spec, started).await?;
+            prepare::prepare(target.as_ref(), spec, inputs).await
+        };
         let Preparation { inputs, notices } = tokio::select! {
-            prepared = prepare::prepare(target.as_ref(), spec, inputs) => prepared?,
+            prepared = preparing => prepared?,
             () = dispatcher::cancelled(&mut cancel) => return Err(dispatcher::Error::Cancelled.into()),
         };
         self.notices.extend(prepare::descriptions(&inputs));
@@ -143,6 +147,22 @@ impl<'a> Account<'a> {
             budget.close();
         }
         self.settle(outcome, reading).await
+    }
+
+    /// A table that would have to be made lacks what an earlier try has loaded.
+    async fn check_table(&self, spec: &JobSpec, started: &Started) -> Result<(), Error> {
+        let Some(journal) = started.journal.as_ref().filter(|_| spec.create_table) else { return Ok(()) };
+        let job = &started.identity.job;
+        if !task::block_in_place(|| journal.has_loaded(job, started.run))? {
+            return Ok(());
+        }
+        match self.loader.target.table().await {
+            Err(error) if error.code() == Code::NoSuchTable => {
+                Err(journal::Error::TableGone { job: job.to_string() }.into())
+            }
+            // Whatever else there is to say about the table is said when it is prepared.
+            _ => Ok(()),
+        }
     }
 
     fn reading(

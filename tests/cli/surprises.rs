@@ -3,8 +3,10 @@
 use std::process::Stdio;
 use std::thread;
 
+use mysql_async::prelude::Queryable as _;
 use serde_json::json;
 
+use super::outside::mysql;
 use super::peers::{Place, ROWS};
 
 /// Stops an import after some of its loads.
@@ -64,4 +66,17 @@ fn a_label_that_the_server_may_have_forgotten_is_not_sent_again() {
     let loaded = place.world.number("select count(*) from peers");
     place.import(&[file], &[]).fails_with(5, "L2009", &["forgotten"]);
     assert_eq!(place.world.number("select count(*) from peers"), loaded, "ROWS-1");
+}
+
+/// The rows of before went with the table: to load the rest alone into a new one would lose them.
+#[test]
+fn a_table_that_was_dropped_half_way_is_not_made_anew_for_the_rest() {
+    let place = stopping();
+    let file = [place.rows_file()];
+    place.import(&file, &[]).fails_with(1, "L2010", &["disable_load_job"]);
+    place.faults("DELETE");
+    mysql(&place.sandbox, async |connection| connection.query_drop("DROP TABLE demo.peers").await.unwrap());
+    place.import(&file, &[]).fails_with(1, "L3002", &["table", "--again"]);
+    place.import(&file, &["--again"]).loaded();
+    place.holds_every_row_once();
 }
