@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::outside::mysql;
 use super::peers::{Place, ROWS};
+use super::support::Ran;
 
 /// Stops an import after some of its loads.
 fn stopping() -> Place {
@@ -78,5 +79,17 @@ fn a_table_that_was_dropped_half_way_is_not_made_anew_for_the_rest() {
     mysql(&place.sandbox, async |connection| connection.query_drop("DROP TABLE demo.peers").await.unwrap());
     place.import(&file, &[]).fails_with(1, "L3002", &["table", "--again"]);
     place.import(&file, &["--again"]).loaded();
+    place.holds_every_row_once();
+}
+
+/// A report that is lost on a full disk must not be lost without a word; the rows are where they belong.
+#[test]
+fn a_report_that_cannot_be_written_is_told() {
+    let place = Place::with(&[]);
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = place.world.command(&[]);
+    command.args(place.arguments(&[&place.rows_file()], &[])).stdin(Stdio::null()).stdout(full);
+    let ran = Ran::of(command.stderr(Stdio::piped()).output().unwrap());
+    assert_eq!((ran.code, ran.stderr.contains("cannot be written: No space left")), (0, true), "{ran:?}");
     place.holds_every_row_once();
 }

@@ -19,8 +19,16 @@ pub(super) fn result(text: &str) {
     if text.is_empty() {
         return;
     }
-    let mut stdout = io::stdout().lock();
-    let _ = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+    let written = {
+        let mut stdout = io::stdout().lock();
+        writeln!(stdout, "{text}").and_then(|()| stdout.flush())
+    };
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            line(&format!("warning: the result cannot be written: {error}"));
+        }
+        _ => {}
+    }
 }
 
 /// Writes a line to stderr, above the progress bar where there is one.
