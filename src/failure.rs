@@ -86,6 +86,7 @@ codes! {
     Interrupted "L3003" "the job was interrupted",
     SandboxUnusable "L3004" "the sandbox cannot be used",
     MemoryTooSmall "L3005" "the memory limit is too small",
+    DeadlinePassed "L3006" "the job took longer than it may",
     Usage "L4001" "the command line is wrong",
     TargetInvalid "L4002" "the target's address is wrong",
     SettingUnknown "L4003" "no such Stream Load setting",

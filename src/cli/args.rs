@@ -209,7 +209,8 @@ pub(super) struct ImportArgs {
     /// other loads.
     #[arg(help_heading = "Loads", long, value_name = "SIZE", default_value_t = crate::loader::LOAD_SIZE)]
     pub(super) load_size: ByteCount,
-    /// Loads under way at one time: 1 to 64, or `auto`, which is what the memory holds, at most 4.
+    /// Loads under way at one time: 1 to 64, or `auto`, which begins with 2 and takes more, up to 16, as long as that makes
+    /// the job faster, and fewer when the target is too busy.
     #[arg(help_heading = "Loads", long, value_name = "N", default_value = "auto", value_parser = parallel)]
     pub(super) parallel: Parallel,
     /// The most memory to use, in bytes as above.
@@ -252,6 +253,10 @@ pub(super) struct ImportArgs {
     /// The server's limit for one load, in seconds.
     #[arg(help_heading = "Loads", long, value_name = "SECONDS", default_value = "600", value_parser = seconds)]
     pub(super) load_timeout: Duration,
+    /// Stop when the job is not finished after so many seconds; running it again goes on. Without it, a target that is too
+    /// busy is waited for: at most an hour for any one load.
+    #[arg(help_heading = "Job", long, value_name = "SECONDS", value_parser = seconds)]
+    pub(super) deadline: Option<Duration>,
     /// The time zone of time functions in --columns and --where.
     #[arg(help_heading = "Loads", long, value_name = "NAME", default_value = "UTC")]
     pub(super) timezone: String,

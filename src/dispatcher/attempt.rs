@@ -1,13 +1,15 @@
 //! One delivery from its journal entry to its settled outcome.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::retry::Decision;
+use super::retry::{Decision, Refused};
 use super::{Delivered, Delivery, Dispatcher, Error};
-use crate::failure::{Code, Failure, chain};
+use crate::failure::{Code, Disposition, Failure, chain};
+use crate::governor::Pass;
 use crate::journal::{LoadEntry, Settled};
 use crate::model::{Label, LoadState};
 use crate::target::{self, LabelState, Loaded};
@@ -29,7 +31,15 @@ pub(super) async fn deliver(
     delivery: Delivery,
     cancel: watch::Receiver<bool>,
 ) -> (Delivered, Option<Error>) {
-    let mut run = Run { delivered: account(&delivery), dispatcher, delivery, cancel, open: false };
+    let mut run = Run {
+        delivered: account(&delivery),
+        dispatcher,
+        delivery,
+        cancel,
+        open: false,
+        asked_before: false,
+        refusals: Refusals::default(),
+    };
     let failure = run.send_until_settled().await.err();
     (run.delivered, failure)
 }
@@ -67,6 +77,20 @@ struct Run {
     /// Whether an attempt ended without an answer and the server, asked, knew nothing of it: such an attempt may still be
     /// under way somewhere in between.
     open: bool,
+    /// Whether an earlier run left it open.
+    asked_before: bool,
+    refusals: Refusals,
+}
+
+/// How often a busy target refused the load.
+#[derive(Default)]
+struct Refusals {
+    /// In all; these use up no attempts.
+    total: u32,
+    /// In a row.
+    row: u32,
+    /// Since when.
+    since: Option<Instant>,
 }
 
 /// What asking for a label's state came to.
@@ -113,6 +137,7 @@ impl Run {
         }
         // A label that an earlier try left open is asked about before anything is sent again.
         let mut ask_first = known.is_some_and(|known| known.state != LoadState::Aborted);
+        self.asked_before = ask_first;
         loop {
             if ask_first && let Answer::Applied { visible } = self.resolve(None).await? {
                 return self.settle(&Loaded::before(visible));
@@ -123,7 +148,7 @@ impl Run {
                 Err(error) => error,
             };
             Progress::add(&self.dispatcher.progress.attempts_failed, 1);
-            let decision = self.dispatcher.policy.decide(error.disposition(), self.delivered.attempts, draw());
+            let decision = self.decide(&error);
             let wait = match decision {
                 Decision::SendAgain(wait) => {
                     self.warn(&error, &format!("trying again in {:.1} s", wait.as_secs_f64()));
@@ -139,34 +164,102 @@ impl Run {
                     }
                 }
             };
-            self.pause(wait).await?;
+            self.back_off(wait).await?;
         }
+    }
+
+    /// What to do about a failed attempt. A busy target is waited for; everything else uses up attempts.
+    fn decide(&mut self, error: &target::Error) -> Decision {
+        let policy = &self.dispatcher.policy;
+        let disposition = error.disposition();
+        match (error.overload(), disposition) {
+            (Some((_, overload)), Disposition::Retry { after }) if overload.is_back_pressure() => {
+                self.refusals.total += 1;
+                self.refusals.row += 1;
+                let now = self.dispatcher.clock.instant();
+                let since = now - *self.refusals.since.get_or_insert(now);
+                policy.wait_out(Refused { overload, after, times: self.refusals.row, since }, draw())
+            }
+            _ => {
+                (self.refusals.row, self.refusals.since) = (0, None);
+                policy.decide(disposition, self.attempts_used(), draw())
+            }
+        }
+    }
+
+    /// Attempts that count.
+    fn attempts_used(&self) -> u32 {
+        self.delivered.attempts - self.refusals.total
     }
 
     /// Tells of an attempt that failed and is not the last word. The last one is told as the job's failure.
     fn warn(&self, error: &target::Error, next: &str) {
-        let (label, attempt) = (&self.delivery.label, self.delivered.attempts);
+        let label = &self.delivery.label;
+        if self.refusals.row > 0 {
+            let times = self.refusals.row;
+            return tracing::warn!("{label} is refused ({times} in a row): {}; {next}", chain(error));
+        }
+        let attempt = self.attempts_used();
         let attempts_max = self.dispatcher.policy.attempts_max;
         tracing::warn!("attempt {attempt} of {attempts_max} of {label}: {}; {next}", chain(error));
     }
 
     /// Sends once. The outer error is a cancel.
     async fn attempt(&mut self) -> Result<Result<Loaded, target::Error>, Error> {
+        let pass = self.turn().await?;
         let chunk = &self.delivery.chunk;
-        let sending = async {
-            self.dispatcher.pace.request().await;
-            self.dispatcher.pace.send(chunk.body_bytes).await;
-            self.dispatcher.target.load(&self.delivery.label, chunk, &self.delivery.settings).await
-        };
         self.delivered.attempts += 1;
         let result = tokio::select! {
-            result = sending => Some(result),
+            result = self.dispatcher.target.load(&self.delivery.label, chunk, &self.delivery.settings) => Some(result),
             () = cancelled(&mut self.cancel) => None,
         };
+        if let Some(result) = &result {
+            self.tell(pass, result);
+        }
         match result {
             Some(result) => Ok(result),
             None => Err(self.settle_after_cancel().await),
         }
+    }
+
+    /// Waits until one more attempt may begin. Nothing is under way meanwhile, so that a drain ends it.
+    async fn turn(&mut self) -> Result<Pass, Error> {
+        let body_bytes = self.delivery.chunk.body_bytes;
+        let waiting = async {
+            self.dispatcher.pace.request().await;
+            self.dispatcher.pace.send(body_bytes).await;
+            self.dispatcher.gate.enter().await
+        };
+        tokio::select! {
+            pass = waiting => {
+                let at_once = pass.inside() as u64;
+                self.dispatcher.progress.attempts_at_once_max.fetch_max(at_once, Ordering::Relaxed);
+                Ok(pass)
+            }
+            () = cancelled(&mut self.cancel) => Err(self.settle_after_cancel().await),
+            () = cancelled(&mut self.dispatcher.drain) => Err(self.leave()),
+        }
+    }
+
+    /// Tells the window how an attempt ended, and everybody what slows the job down.
+    fn tell(&self, pass: Pass, result: &Result<Loaded, target::Error>) {
+        let Err(error) = result else { return pass.acknowledged(self.delivery.chunk.body_bytes) };
+        let Some((address, reason)) = error.slows_down() else { return };
+        self.dispatcher.progress.slowed_by(reason, address);
+        if let Some(limit) = pass.refused() {
+            let loads = if limit == 1 { "load" } else { "loads" };
+            tracing::warn!("slowing down to {limit} {loads} at once: {reason} at {address}");
+        }
+    }
+
+    /// Leaves a load of which nothing is under way to the next run.
+    fn leave(&mut self) -> Error {
+        if self.open || self.asked_before {
+            // The next run asks again.
+            return Error::Cancelled;
+        }
+        self.delivered.state = LoadState::Aborted;
+        self.record().err().unwrap_or(Error::Cancelled)
     }
 
     /// Asks for the label's state until it says what to do. `cause` is what left it open in this run.
@@ -228,7 +321,7 @@ impl Run {
     }
 
     fn may_send_again(&self) -> bool {
-        self.delivered.attempts < self.dispatcher.policy.attempts_max
+        self.attempts_used() < self.dispatcher.policy.attempts_max
     }
 
     fn in_doubt(&mut self, why: String, source: Option<target::Error>) -> Error {
@@ -276,11 +369,20 @@ impl Run {
         Ok(dispatcher.journal.settled(&dispatcher.job, dispatcher.run, &self.delivery.label, &settled)?)
     }
 
-    /// Waits, or ends at once when the job is cancelled.
+    /// Waits before something is asked again, or ends at once when the job is cancelled.
     async fn pause(&mut self, wait: Duration) -> Result<(), Error> {
         tokio::select! {
             () = self.dispatcher.clock.sleep(wait) => Ok(()),
             () = cancelled(&mut self.cancel) => Err(self.settle_after_cancel().await),
+        }
+    }
+
+    /// The same before something is sent again. Nothing is under way meanwhile, so that a drain ends it, too.
+    async fn back_off(&mut self, wait: Duration) -> Result<(), Error> {
+        tokio::select! {
+            () = self.dispatcher.clock.sleep(wait) => Ok(()),
+            () = cancelled(&mut self.cancel) => Err(self.settle_after_cancel().await),
+            () = cancelled(&mut self.dispatcher.drain) => Err(self.leave()),
         }
     }
 

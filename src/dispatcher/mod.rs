@@ -10,7 +10,11 @@
 //! A label is sent again only when nothing was applied or the server itself decides by the label; an unknown outcome is
 //! settled by asking for the label's state, never by a new label. What cannot be settled is *in doubt*, and stops the job.
 //! After the first failure that no attempt can help, no further chunk is begun; those under way are brought to an end.
-//! A cancel drops the connections of what is under way and then asks once more how each label stands.
+//! A drain begins nothing more and lets what is under way come to its end; a load that only waits for its next attempt is
+//! left to the next run. A cancel drops the connections of what is under way and then asks once more how each label stands.
+//!
+//! A target that is too busy slows the job down, and no more: its refusals use up none of a load's attempts, and the window
+//! of loads under way ([`Gate`]) becomes smaller.
 
 mod attempt;
 mod retry;
@@ -27,7 +31,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use crate::clock::Clock;
 use crate::failure::{Code, Failure};
-use crate::governor::{Pace, Permit};
+use crate::governor::{Gate, Pace, Permit};
 use crate::journal::{self, Journal};
 use crate::model::{Chunk, JobId, Label, LoadState, Origin};
 use crate::target::{self, LoadSettings, Target};
@@ -184,8 +188,10 @@ pub struct Dispatcher {
     pub clock: Arc<dyn Clock>,
     /// Where the counts go.
     pub progress: Arc<Progress>,
-    /// Loads under way at one time.
-    pub parallel: usize,
+    /// How many at one time.
+    pub gate: Gate,
+    /// Becomes true when what is under way is to be brought to an end, and nothing more to be begun.
+    pub drain: watch::Receiver<bool>,
 }
 
 /// How a dispatcher ended.
@@ -210,17 +216,19 @@ impl Dispatcher {
         let mut outcome = Outcome::default();
         let mut under_way = JoinSet::new();
         let mut drained = false;
+        let mut drain = self.drain.clone();
         loop {
-            let open = !drained && outcome.failure.is_none() && !*cancel.borrow() && !*halt.borrow();
+            let asked_to_end = *cancel.borrow() || *drain.borrow();
+            let open = !drained && outcome.failure.is_none() && !asked_to_end && !*halt.borrow();
             if !open {
                 // Closing the queue is what stops the pipelines: their next chunk is refused.
                 deliveries.close();
             }
             tokio::select! {
                 // Each of these loses nothing when another one is first.
-                delivery = deliveries.recv(), if open && under_way.len() < self.parallel => match delivery {
+                delivery = deliveries.recv(), if open && under_way.len() < self.gate.limit() => match delivery {
                     // The halt may have been said while this one waited in the queue.
-                    Some(delivery) if !*halt.borrow() => match self.same_rows_as_before(&delivery) {
+                    Some(delivery) if !*halt.borrow() && !*drain.borrow() => match self.same_rows_as_before(&delivery) {
                         Ok(()) => self.begin(&mut under_way, delivery, &cancel),
                         Err(error) => outcome.failure = Some(error),
                     },
@@ -229,10 +237,11 @@ impl Dispatcher {
                 },
                 Some(ended) = under_way.join_next() => self.end(&mut outcome, ended),
                 () = attempt::cancelled(&mut cancel), if open => {}
+                () = attempt::cancelled(&mut drain), if open => {}
                 else => break,
             }
         }
-        if !drained && outcome.failure.is_none() && *cancel.borrow() {
+        if !drained && outcome.failure.is_none() && (*cancel.borrow() || *drain.borrow()) {
             outcome.failure = Some(Error::Cancelled);
         }
         outcome

@@ -10,17 +10,19 @@ use tempfile::TempDir;
 use super::*;
 use crate::clock::HandClock;
 use crate::failure::Disposition;
-use crate::governor::Budget;
+use crate::governor::{Budget, Window};
 use crate::journal::{LoadEntry, Settled, Work};
 use crate::model::{Codec, Column, Table, WireFormat};
-use crate::target::{LabelState, Loaded};
+use crate::target::{LabelState, Loaded, Overload};
 
 /// What the target does when a load arrives.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Succeed,
-    /// Nothing was applied.
-    Busy,
+    /// Nothing was applied, for a reason that passes.
+    Fail,
+    /// Nothing was applied: there is too much of something.
+    Overload,
     /// The answer is lost.
     Lose,
     Refuse,
@@ -43,12 +45,17 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 fn failure(disposition: Disposition) -> target::Error {
     let message = "as scripted".to_owned();
     let error = match disposition {
-        Disposition::Retry { .. } => target::Error::Busy { after: None, message },
+        Disposition::Retry { .. } => target::Error::Failed { after: None, message },
         Disposition::Resolve => target::Error::Unconfirmed { address: "be1".into(), reason: message },
         Disposition::Reject | Disposition::Abort => target::Error::Refused { message },
     };
     assert_eq!(error.disposition(), disposition);
     error
+}
+
+fn overload() -> target::Error {
+    let message = "too many versions, as scripted".to_owned();
+    target::Error::Busy { address: "be1".into(), overload: Overload::Versions, after: None, message }
 }
 
 #[async_trait]
@@ -75,7 +82,8 @@ impl Target for Script {
                 loaded.rows_loaded = Some(chunk.rows);
                 Ok(loaded)
             }
-            Step::Busy => Err(failure(Disposition::Retry { after: None })),
+            Step::Fail => Err(failure(Disposition::Retry { after: None })),
+            Step::Overload => Err(overload()),
             Step::Lose => Err(failure(Disposition::Resolve)),
             Step::Refuse => Err(failure(Disposition::Abort)),
             Step::Hang => std::future::pending().await,
@@ -102,6 +110,7 @@ struct World {
     clock: HandClock,
     budget: Budget,
     cancel: watch::Sender<bool>,
+    drain: watch::Sender<bool>,
     halt: watch::Sender<bool>,
     _folder: TempDir,
 }
@@ -123,6 +132,7 @@ impl World {
             clock: HandClock::default(),
             budget: Budget::new(1000),
             cancel: watch::channel(false).0,
+            drain: watch::channel(false).0,
             halt: watch::channel(false).0,
             _folder: folder,
         }
@@ -139,7 +149,8 @@ impl World {
             policy: Policy::default(),
             clock: Arc::new(self.clock.clone()),
             progress: Arc::new(Progress::default()),
-            parallel,
+            gate: Gate::new(Window::fixed(parallel), Arc::new(self.clock.clone())),
+            drain: self.drain.subscribe(),
         }
     }
 
@@ -163,12 +174,16 @@ impl World {
 
     /// Delivers these, one at a time.
     async fn deliver(&self, deliveries: Vec<Delivery>) -> Outcome {
+        self.deliver_by(self.dispatcher(1), deliveries).await
+    }
+
+    async fn deliver_by(&self, dispatcher: Dispatcher, deliveries: Vec<Delivery>) -> Outcome {
         let (sender, receiver) = mpsc::channel(16);
         for delivery in deliveries {
             sender.send(delivery).await.unwrap();
         }
         drop(sender);
-        self.dispatcher(1).run(receiver, self.halt.subscribe(), self.cancel.subscribe()).await
+        dispatcher.run(receiver, self.halt.subscribe(), self.cancel.subscribe()).await
     }
 
     async fn deliver_one(&self) -> Outcome {
@@ -203,7 +218,7 @@ fn job() -> JobId {
 
 #[tokio::test]
 async fn what_was_not_applied_is_sent_again_under_the_same_label() {
-    let world = World::new(&[Step::Busy, Step::Busy, Step::Succeed], &[]);
+    let world = World::new(&[Step::Fail, Step::Fail, Step::Succeed], &[]);
     let outcome = world.deliver_one().await;
     assert!(outcome.failure.is_none(), "{outcome:?}");
     assert_eq!(world.sent(), ["label-1", "label-1", "label-1"]);
@@ -260,11 +275,43 @@ async fn a_refusal_stops_the_job_and_no_further_load_is_begun() {
 }
 
 #[tokio::test]
-async fn a_target_that_stays_busy_is_given_up_after_so_many_attempts() {
-    let steps = vec![Step::Busy; 100];
+async fn a_target_that_goes_on_failing_is_given_up_after_so_many_attempts() {
+    let steps = vec![Step::Fail; 100];
     let world = World::new(&steps, &[]);
     let outcome = world.deliver_one().await;
     assert!(matches!(outcome.failure, Some(Error::Failed { attempts: 8, .. })), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn an_overload_is_waited_out_and_uses_up_no_attempts() {
+    let steps = [vec![Step::Overload; 50], vec![Step::Fail; 7], vec![Step::Succeed]].concat();
+    let world = World::new(&steps, &[]);
+    let dispatcher = world.dispatcher(1);
+    let progress = Arc::clone(&dispatcher.progress);
+    let outcome = world.deliver_by(dispatcher, vec![world.delivery(1)]).await;
+    assert!(outcome.failure.is_none(), "{outcome:?}");
+    assert_eq!((outcome.delivered[0].attempts, outcome.delivered[0].rows_loaded), (58, 1));
+    assert_eq!(progress.slowed(), [("too many versions", "be1".to_owned(), 50)]);
+}
+
+#[tokio::test]
+async fn an_overload_without_end_is_given_up_after_a_while() {
+    let world = World::new(&vec![Step::Overload; 10_000], &[]);
+    let outcome = world.deliver_one().await;
+    assert!(matches!(&outcome.failure, Some(error @ Error::Failed { .. }) if error.code() == Code::TargetBusy));
+    assert!(world.clock.passed() >= Policy::default().refused_max);
+    assert_eq!(world.journalled(), LoadState::Aborted);
+}
+
+#[tokio::test]
+async fn an_overloaded_target_narrows_the_window() {
+    let world = World::new(&[vec![Step::Overload; 3], vec![Step::Succeed; 4]].concat(), &[]);
+    let gate = Gate::new(Window::climbing(4), Arc::new(world.clock.clone()));
+    assert_eq!(gate.limit(), 2);
+    let dispatcher = Dispatcher { gate: gate.clone(), ..world.dispatcher(1) };
+    let outcome = world.deliver_by(dispatcher, (1..=4).map(|number| world.delivery(number)).collect()).await;
+    assert!(outcome.failure.is_none(), "{outcome:?}");
+    assert_eq!((outcome.delivered.len(), gate.limit()), (4, 1));
 }
 
 #[tokio::test]
@@ -351,6 +398,84 @@ async fn a_cancel_cuts_the_load_off_and_learns_how_it_stands() {
     assert!(matches!(outcome.failure, Some(Error::Cancelled)), "{outcome:?}");
     assert_eq!(outcome.delivered[0].state, LoadState::Aborted);
     assert_eq!(*lock(&world.script.asked), 2);
+}
+
+/// A clock on which no sleep ends.
+#[derive(Clone, Default)]
+struct StoppedClock(HandClock);
+
+impl Clock for StoppedClock {
+    fn now(&self) -> std::time::SystemTime {
+        self.0.now()
+    }
+
+    fn instant(&self) -> std::time::Instant {
+        self.0.instant()
+    }
+
+    fn sleep(&self, _: Duration) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test]
+async fn a_drain_and_a_cancel_end_the_wait_for_the_next_attempt() {
+    for by_drain in [true, false] {
+        let world = World::new(&[Step::Overload], &[LabelState::Aborted]);
+        let clock = Arc::new(StoppedClock::default());
+        let dispatcher = Dispatcher { clock, ..world.dispatcher(1) };
+        let (sender, receiver) = mpsc::channel(1);
+        sender.send(world.delivery(1)).await.unwrap();
+        let progress = Arc::clone(&dispatcher.progress);
+        let run = tokio::spawn(dispatcher.run(receiver, world.halt.subscribe(), world.cancel.subscribe()));
+        while progress.slowed().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        (if by_drain { &world.drain } else { &world.cancel }).send_replace(true);
+        let outcome = run.await.unwrap();
+        assert!(matches!(outcome.failure, Some(Error::Cancelled)), "{outcome:?}");
+        assert_eq!(world.journalled(), LoadState::Aborted, "nothing of it is applied");
+        assert!(world.budget.take(1000).is_ok(), "every permit was given back");
+    }
+}
+
+#[tokio::test]
+async fn a_drain_and_a_cancel_end_the_wait_for_a_turn() {
+    for by_drain in [true, false] {
+        let world = World::new(&[], &[LabelState::Unknown]);
+        let dispatcher = world.dispatcher(1);
+        let taken = dispatcher.gate.enter().await;
+        let (sender, receiver) = mpsc::channel(1);
+        sender.send(world.delivery(1)).await.unwrap();
+        let progress = Arc::clone(&dispatcher.progress);
+        let run = tokio::spawn(dispatcher.run(receiver, world.halt.subscribe(), world.cancel.subscribe()));
+        while Progress::read(&progress.loads_in_flight) == 0 {
+            tokio::task::yield_now().await;
+        }
+        (if by_drain { &world.drain } else { &world.cancel }).send_replace(true);
+        let outcome = run.await.unwrap();
+        assert!(matches!(outcome.failure, Some(Error::Cancelled)), "{outcome:?}");
+        assert_eq!((world.journalled(), world.sent().len()), (LoadState::Aborted, 0));
+        drop(taken);
+    }
+}
+
+#[tokio::test]
+async fn a_drain_lets_what_is_under_way_end_and_begins_nothing_more() {
+    let world = World::new(&[Step::Lose], &[LabelState::Prepare, LabelState::Prepare, LabelState::Visible]);
+    let (sender, receiver) = mpsc::channel(4);
+    for number in 1..=3 {
+        sender.send(world.delivery(number)).await.unwrap();
+    }
+    let run = tokio::spawn(world.dispatcher(1).run(receiver, world.halt.subscribe(), world.cancel.subscribe()));
+    while world.sent().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    world.drain.send_replace(true);
+    let outcome = run.await.unwrap();
+    assert!(matches!(outcome.failure, Some(Error::Cancelled)), "{outcome:?}");
+    assert_eq!(outcome.delivered.len(), 1);
+    assert_eq!((outcome.delivered[0].state, world.sent().len()), (LoadState::Visible, 1));
 }
 
 #[tokio::test]

@@ -366,6 +366,8 @@ mod tests {
             loads: Vec::new(),
             inputs: Vec::new(),
             bottleneck: String::new(),
+            parallel: 0,
+            slowed: Vec::new(),
             peak_memory_bytes: 0,
             rejects: None,
             error: None,

@@ -9,6 +9,7 @@ use tokio::task;
 use super::error::Error;
 use super::identity::Identity;
 use super::spec::JobSpec;
+use super::stop::Stop;
 use crate::clock::Clock;
 use crate::dispatcher::{self, cancelled};
 use crate::journal::{self, Begun, Journal, Lease, Work};
@@ -34,14 +35,14 @@ pub(super) async fn admit(
     identity: &Identity,
     target: &str,
     clock: &Arc<dyn Clock>,
-    cancel: &mut watch::Receiver<bool>,
+    stop: &mut Stop,
 ) -> Result<Admitted, Error> {
     let job = &identity.job;
     if spec.only.as_ref().is_some_and(|only| *only != identity.fingerprint) {
         return Err(journal::Error::OtherWork { job: job.to_string(), finished: None }.into());
     }
     let journal = Arc::new(task::block_in_place(|| Journal::open(&spec.state_folder))?);
-    let (lease, waited) = wait_for_lease(&journal, identity, clock, cancel).await?;
+    let (lease, waited) = wait_for_lease(&journal, identity, clock, stop).await?;
     // Whoever cancelled it while this process waited for it meant this process as well.
     if waited && journal.is_cancelled(job)? {
         return Err(dispatcher::Error::Cancelled.into());
@@ -64,7 +65,7 @@ async fn wait_for_lease(
     journal: &Journal,
     identity: &Identity,
     clock: &Arc<dyn Clock>,
-    cancel: &mut watch::Receiver<bool>,
+    stop: &mut Stop,
 ) -> Result<(Lease, bool), Error> {
     let job = &identity.job;
     for look in 0_u32.. {
@@ -78,7 +79,7 @@ async fn wait_for_lease(
         }
         tokio::select! {
             () = clock.sleep(LOOK_EVERY) => {}
-            () = cancelled(cancel) => return Err(dispatcher::Error::Cancelled.into()),
+            () = stop.asked() => return Err(dispatcher::Error::Cancelled.into()),
         }
     }
     unreachable!("it waits for as long as it takes")

@@ -1,6 +1,7 @@
 //! [`Error`]: what keeps a job from finishing.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::dispatcher;
 use crate::failure::{Code, Failure};
@@ -60,6 +61,12 @@ pub enum Error {
         /// Which column, and why.
         what: String,
     },
+    /// The job took longer than it may.
+    #[error("the job is not finished after {} s, and may not take longer", after.as_secs())]
+    Deadline {
+        /// How long it might take.
+        after: Duration,
+    },
     /// A thread of the pipeline died; this is a mistake in this program.
     #[error("reading broke off")]
     Broken,
@@ -114,7 +121,7 @@ impl Error {
     /// Whether running the job again goes on where it stopped.
     #[must_use]
     pub fn is_resumable(&self) -> bool {
-        matches!(self, Self::Delivery(_))
+        matches!(self, Self::Delivery(_) | Self::Deadline { .. })
     }
 }
 
@@ -130,6 +137,7 @@ impl Failure for Error {
             Self::Memory(_) => Code::MemoryTooSmall,
             Self::RejectLimit { .. } => Code::RejectLimit,
             Self::Wire { .. } => Code::TypeUnsupported,
+            Self::Deadline { .. } => Code::DeadlinePassed,
             Self::Broken => Code::InputUnreadable,
         }
     }
@@ -145,6 +153,9 @@ impl Failure for Error {
             Self::Memory(error) => Some(memory_hint(error)),
             Self::RejectLimit { folder, begun, .. } => Some(reject_hint(folder, *begun)),
             Self::Wire { .. } => Some("leave out --wire csv: JSON carries every type".to_owned()),
+            Self::Deadline { .. } => {
+                Some("run the same command again to go on, with a later --deadline or none".to_owned())
+            }
             Self::Broken => Some("run the same command again; please report this as a bug".to_owned()),
         }
     }

@@ -15,16 +15,17 @@ use super::prepare::{self, Preparation, Prepared};
 use super::reading::{self, Read, Reading};
 use super::sink::{Exit, InputContext, JobSink};
 use super::spec::JobSpec;
+use super::stop::{self, Stop};
 use super::{Ended, Loader};
 use crate::clock::rfc3339;
 use crate::dispatcher::{self, Delivered, Dispatcher, Outcome, Policy};
 use crate::failure::{Code, Failure as _, chain};
-use crate::governor::{Budget, Pace};
+use crate::governor::{Budget, Gate, Pace, Window};
 use crate::journal::{self, Begun, Journal, Lease};
-use crate::model::report::ErrorReport;
+use crate::model::report::{ErrorReport, SlowReport};
 use crate::model::{JobState, LoadReport, LoadState, Report, invariant};
 use crate::pipeline::Context;
-use crate::planner::{self, Limits};
+use crate::planner::{self, Limits, Parallel};
 use crate::reader::reject::RejectsWriter;
 use crate::source::{self, Input};
 use crate::telemetry::{Progress, Stage, memory};
@@ -36,9 +37,9 @@ const QUEUE_CHUNKS: usize = 1;
 const CANCELLED_READ_MAX: Duration = Duration::from_secs(2);
 
 /// Runs a job and accounts for it, whatever happens.
-pub(super) async fn run(loader: &Loader, spec: &JobSpec, cancel: watch::Receiver<bool>) -> Ended {
+pub(super) async fn run(loader: &Loader, spec: &JobSpec, stop: Stop) -> Ended {
     let mut account = Account::new(loader);
-    let result = account.work(spec, cancel).await;
+    let result = account.work(spec, stop).await;
     account.close(result)
 }
 
@@ -65,7 +66,7 @@ impl<'a> Account<'a> {
         Self { loader, report, started: loader.clock.instant(), already: None, notices: Vec::new() }
     }
 
-    async fn work(&mut self, spec: &JobSpec, mut cancel: watch::Receiver<bool>) -> Result<(), Error> {
+    async fn work(&mut self, spec: &JobSpec, mut stop: Stop) -> Result<(), Error> {
         let limits = planner::limits(spec.memory, spec.load_size, spec.parallel)?;
         let now = self.loader.clock.now();
         let (inputs, identity) = task::block_in_place(|| {
@@ -76,23 +77,22 @@ impl<'a> Account<'a> {
         self.report.job = identity.job.to_string();
         let total = inputs.iter().map(|input| input.bytes.unwrap_or(0)).sum();
         self.loader.progress.bytes_total.store(total, Ordering::Relaxed);
-        let Some(started) = self.begin(spec, identity, &mut cancel).await? else { return Ok(()) };
-        let cancel = admission::with_requests(started.journal.as_ref(), &started.identity, &self.loader.clock, cancel);
-        let result = self.load(spec, &started, inputs, limits, cancel).await;
+        let Some(started) = self.begin(spec, identity, &mut stop).await? else { return Ok(()) };
+        let clock = Arc::clone(&self.loader.clock);
+        let Stop { drain, cancel } = stop;
+        let cancel = admission::with_requests(started.journal.as_ref(), &started.identity, &clock, cancel);
+        let stop = Stop { drain, cancel };
+        let deadline = spec.deadline.map(|after| (after, self.started + after));
+        let result = stop::within(deadline, clock, stop, |stop| self.load(spec, &started, inputs, limits, stop)).await;
         self.finish_journal(&started, result)
     }
 
     /// Asks the journal whether there is anything to do.
-    async fn begin(
-        &mut self,
-        spec: &JobSpec,
-        identity: Identity,
-        cancel: &mut watch::Receiver<bool>,
-    ) -> Result<Option<Started>, Error> {
+    async fn begin(&mut self, spec: &JobSpec, identity: Identity, stop: &mut Stop) -> Result<Option<Started>, Error> {
         if spec.dry_run {
             return Ok(Some(Started { identity, journal: None, run: 0, _lease: None }));
         }
-        let admitted = admission::admit(spec, &identity, &self.report.target, &self.loader.clock, cancel).await?;
+        let admitted = admission::admit(spec, &identity, &self.report.target, &self.loader.clock, stop).await?;
         let Admitted { journal, begun, lease } = admitted;
         let run = match begun {
             Begun::New { run } | Begun::Resumed { run } => run,
@@ -111,7 +111,7 @@ impl<'a> Account<'a> {
         started: &Started,
         inputs: Vec<Input>,
         limits: Limits,
-        mut cancel: watch::Receiver<bool>,
+        mut stop: Stop,
     ) -> Result<(), Error> {
         let target = Arc::clone(&self.loader.target);
         let preparing = async {
@@ -120,7 +120,7 @@ impl<'a> Account<'a> {
         };
         let Preparation { inputs, notices } = tokio::select! {
             prepared = preparing => prepared?,
-            () = dispatcher::cancelled(&mut cancel) => return Err(dispatcher::Error::Cancelled.into()),
+            () = stop.asked() => return Err(dispatcher::Error::Cancelled.into()),
         };
         self.notices.extend(prepare::descriptions(&inputs));
         self.notices.extend(notices);
@@ -137,10 +137,10 @@ impl<'a> Account<'a> {
         });
         let outcome = match &started.journal {
             Some(journal) => {
-                let dispatcher = self.dispatcher(spec, started, journal, limits.parallel);
-                dispatcher.run(receiver, halted, cancel).await
+                let dispatcher = self.dispatcher(spec, started, journal, limits.parallel, stop.drain);
+                dispatcher.run(receiver, halted, stop.cancel).await
             }
-            None => until_read(halted, cancel).await,
+            None => until_read(halted, stop).await,
         };
         // Whether it ended well or not, nothing more will be taken: a pipeline that still waits for room must not.
         if outcome.failure.is_some() {
@@ -200,7 +200,18 @@ impl<'a> Account<'a> {
         }
     }
 
-    fn dispatcher(&self, spec: &JobSpec, started: &Started, journal: &Arc<Journal>, parallel: usize) -> Dispatcher {
+    fn dispatcher(
+        &self,
+        spec: &JobSpec,
+        started: &Started,
+        journal: &Arc<Journal>,
+        parallel: Parallel,
+        drain: watch::Receiver<bool>,
+    ) -> Dispatcher {
+        let window = match parallel {
+            Parallel::Fixed(loads) => Window::fixed(loads),
+            Parallel::Auto(loads_max) => Window::climbing(loads_max),
+        };
         Dispatcher {
             job: started.identity.job.clone(),
             run: started.run,
@@ -211,7 +222,8 @@ impl<'a> Account<'a> {
             policy: Policy::default(),
             clock: Arc::clone(&self.loader.clock),
             progress: self.loader.progress(),
-            parallel,
+            gate: Gate::new(window, Arc::clone(&self.loader.clock)),
+            drain,
         }
     }
 
@@ -293,6 +305,10 @@ impl<'a> Account<'a> {
         report.bytes_read = Progress::read(&progress.bytes_read);
         report.bytes_sent = Progress::read(&progress.bytes_sent);
         report.bottleneck = progress.bottleneck(elapsed);
+        report.parallel = Progress::read(&progress.attempts_at_once_max);
+        let slow =
+            |(reason, address, times): (&str, String, u64)| SlowReport { reason: reason.to_owned(), address, times };
+        report.slowed = progress.slowed().into_iter().map(slow).collect();
         report.peak_memory_bytes = memory::peak_bytes();
         report.state = error.map_or(JobState::Finished, state_of);
         report.error = error.map(|error| ErrorReport {
@@ -323,12 +339,12 @@ fn first_to_tell(reading: Option<Error>, sending: Option<Error>) -> Option<Error
 }
 
 /// Waits for the reading of a dry run, which has no dispatcher.
-async fn until_read(mut halted: watch::Receiver<bool>, mut cancel: watch::Receiver<bool>) -> Outcome {
+async fn until_read(mut halted: watch::Receiver<bool>, mut stop: Stop) -> Outcome {
     // The other end of the halt belongs to the reading thread and goes with it.
     let read = async { while halted.changed().await.is_ok() {} };
     tokio::select! {
         () = read => Outcome::default(),
-        () = dispatcher::cancelled(&mut cancel) => Outcome { failure: Some(dispatcher::Error::Cancelled), ..Outcome::default() },
+        () = stop.asked() => Outcome { failure: Some(dispatcher::Error::Cancelled), ..Outcome::default() },
     }
 }
 

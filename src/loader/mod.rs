@@ -19,6 +19,7 @@ mod rejected;
 mod settle;
 mod sink;
 mod spec;
+mod stop;
 
 use std::sync::Arc;
 
@@ -32,6 +33,7 @@ pub use spec::{CodecChoice, JobSpec, LOAD_SIZE, MEMORY, RejectLimit, WireChoice}
 pub use crate::journal::Error as JournalError;
 pub use crate::journal::{Holder, JobEntry, JobStanding, Journal, Lease, LoadEntry};
 pub use crate::planner::PARALLEL_LIMIT;
+pub use stop::Stop;
 
 use crate::clock::{Clock, SystemClock};
 use crate::model::Report;
@@ -82,6 +84,11 @@ impl Loader {
 
     /// Runs a job to its end, or until `cancel` becomes true. Must be called on a multi-threaded tokio runtime.
     pub async fn run(&self, spec: &JobSpec, cancel: watch::Receiver<bool>) -> Ended {
-        job::run(self, spec, cancel).await
+        self.run_until(spec, Stop::by_cancel(cancel)).await
+    }
+
+    /// The same for a job that can also be drained.
+    pub async fn run_until(&self, spec: &JobSpec, stop: Stop) -> Ended {
+        job::run(self, spec, stop).await
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use crate::model::{ByteCount, Codec, JobId};
 use crate::reader::probe;
@@ -37,6 +38,8 @@ pub struct JobSpec {
     pub parallel: Option<usize>,
     /// The most memory to use.
     pub memory: ByteCount,
+    /// How long the whole run may take.
+    pub deadline: Option<Duration>,
     /// Bytes per second to send, at most.
     pub rate_max: Option<ByteCount>,
     /// Load requests per second, at most.
@@ -79,6 +82,7 @@ impl JobSpec {
             load_size: LOAD_SIZE,
             parallel: None,
             memory: MEMORY,
+            deadline: None,
             rate_max: None,
             requests_max: None,
             rejects_max: RejectLimit::Rows(0),

@@ -107,6 +107,12 @@ pub struct Report {
     pub inputs: Vec<InputReport>,
     /// What limited the run, in words.
     pub bottleneck: String,
+    /// The most loads that were being sent at one time.
+    #[serde(default)]
+    pub parallel: u64,
+    /// What slowed the run down.
+    #[serde(default)]
+    pub slowed: Vec<SlowReport>,
     /// The process's peak resident memory; 0 where the system does not tell.
     pub peak_memory_bytes: u64,
     /// The folder with the rejected rows, where there are any.
@@ -136,11 +142,24 @@ impl Report {
             loads: Vec::new(),
             inputs: Vec::new(),
             bottleneck: String::new(),
+            parallel: 0,
+            slowed: Vec::new(),
             peak_memory_bytes: 0,
             rejects: None,
             error: None,
         }
     }
+}
+
+/// Something that slowed a run down, in a report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlowReport {
+    /// In a few words: `too many versions`.
+    pub reason: String,
+    /// The node that said so.
+    pub address: String,
+    /// How often.
+    pub times: u64,
 }
 
 /// A failure in a report.

@@ -16,9 +16,9 @@ const BATCHES_BYTES: u64 = 80 << 20;
 /// Chunks that are filled at one time: an ordinary one and a side one.
 const CHUNKS_FILLING: u64 = 2;
 
-/// Loads under way at one time, unless the user says otherwise. More makes the server's work smaller-grained without
-/// making it faster, and each costs a version in every tablet it touches.
-const PARALLEL_MAX: u64 = 4;
+/// The most loads under way that are tried unless the user says otherwise. What the memory holds of them is the budget's
+/// to say: compressed bodies are smaller than what they are counted as before they are closed.
+const PARALLEL_AUTO_MAX: usize = 16;
 
 /// The most loads under way that may be asked for.
 pub const PARALLEL_LIMIT: usize = 64;
@@ -29,7 +29,16 @@ pub struct Limits {
     /// Bytes of chunks between the encoder and acknowledgement.
     pub budget_bytes: u64,
     /// Loads under way at one time.
-    pub parallel: usize,
+    pub parallel: Parallel,
+}
+
+/// How the number of loads under way is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parallel {
+    /// The user chose it.
+    Fixed(usize),
+    /// By goodput, up to so many.
+    Auto(usize),
 }
 
 /// The memory does not hold what was asked for.
@@ -56,9 +65,11 @@ pub fn limits(memory: ByteCount, load_size: ByteCount, parallel: Option<usize>) 
         return Err(TooSmall { memory, load_size, needed: ByteCount(needed) });
     }
     let budget_bytes = memory.0 - fixed;
-    let under_way = (budget_bytes / load_size.0.max(1)).saturating_sub(CHUNKS_FILLING).clamp(1, PARALLEL_MAX);
-    let chosen = usize::try_from(under_way).unwrap_or(1);
-    Ok(Limits { budget_bytes, parallel: parallel.unwrap_or(chosen).clamp(1, PARALLEL_LIMIT) })
+    let parallel = match parallel {
+        Some(chosen) => Parallel::Fixed(chosen.clamp(1, PARALLEL_LIMIT)),
+        None => Parallel::Auto(PARALLEL_AUTO_MAX),
+    };
+    Ok(Limits { budget_bytes, parallel })
 }
 
 #[cfg(test)]
@@ -70,7 +81,7 @@ mod tests {
     #[test]
     fn the_default_memory_holds_several_default_loads() {
         let limits = limits(ByteCount(512 * MIB), ByteCount(64 * MIB), None).unwrap();
-        assert_eq!(limits, Limits { budget_bytes: 336 * MIB, parallel: 3 });
+        assert_eq!(limits, Limits { budget_bytes: 336 * MIB, parallel: Parallel::Auto(PARALLEL_AUTO_MAX) });
     }
 
     #[test]
@@ -83,6 +94,8 @@ mod tests {
     #[test]
     fn the_user_chooses_how_many_loads_are_under_way() {
         let parallel = |asked| limits(ByteCount(512 * MIB), ByteCount(64 * MIB), Some(asked)).unwrap().parallel;
-        assert_eq!((parallel(0), parallel(9), parallel(1000)), (1, 9, PARALLEL_LIMIT));
+        for (asked, given) in [(0, 1), (9, 9), (1000, PARALLEL_LIMIT)] {
+            assert_eq!(parallel(asked), Parallel::Fixed(given));
+        }
     }
 }

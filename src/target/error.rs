@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::overload::Overload;
 use crate::failure::{Code, Disposition, Failure};
 
 /// A failure at the target.
@@ -118,9 +119,13 @@ pub enum Error {
         sent: bool,
     },
     /// The target asks for patience.
-    #[error("the target is too busy: {message}")]
+    #[error("{address} is too busy: {message}")]
     Busy {
-        /// How long to leave it alone.
+        /// Who said so.
+        address: String,
+        /// In which way.
+        overload: Overload,
+        /// How long it asks to be left alone.
         after: Option<Duration>,
         /// Its words.
         message: String,
@@ -264,6 +269,29 @@ impl Error {
     }
 }
 
+impl Error {
+    /// Who is too busy, and in which way; none where that is not what is wrong.
+    #[must_use]
+    pub fn overload(&self) -> Option<(&str, Overload)> {
+        match self {
+            Self::Busy { address, overload, .. } => Some((address, *overload)),
+            _ => None,
+        }
+    }
+
+    /// Who asks for less, and why in a few words: an overload, or no answer within the time of a load.
+    #[must_use]
+    pub fn slows_down(&self) -> Option<(&str, &'static str)> {
+        match self {
+            Self::Busy { address, overload, .. } => Some((address, overload.words())),
+            Self::Unconfirmed { address, reason } if reason.starts_with(NO_ANSWER_WITHIN) => {
+                Some((address, "no answer in time"))
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Failure for Error {
     fn code(&self) -> Code {
         match self {
@@ -362,6 +390,9 @@ impl Failure for Error {
 
 /// How the reason begins where an answer came, and was longer than is read.
 pub(super) const ANSWER_TOO_LONG: &str = "the answer is longer than";
+
+/// How the reason begins where no answer came in time.
+pub(super) const NO_ANSWER_WITHIN: &str = "no answer within";
 
 /// What stands behind the address of a MySQL port.
 pub(super) const MYSQL: &str = " (MySQL)";

@@ -25,7 +25,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use super::connect::Connector;
-use super::error::ANSWER_TOO_LONG;
+use super::error::{ANSWER_TOO_LONG, NO_ANSWER_WITHIN};
 use super::url::Address;
 use crate::model::ByteCount;
 
@@ -120,7 +120,7 @@ pub(super) async fn exchange(
     let driven = drive(connection, answer);
     timeout_at(started + patience.whole, driven)
         .await
-        .unwrap_or_else(|_| Err(fault(format!("no answer within {} s", patience.whole.as_secs()))))
+        .unwrap_or_else(|_| Err(fault(format!("{NO_ANSWER_WITHIN} {} s", patience.whole.as_secs()))))
 }
 
 /// How waiting for the head of an answer can fail.
@@ -153,7 +153,7 @@ async fn respond(
 fn silence(waited: Duration, body: Outgoing<'_>) -> String {
     match body {
         Outgoing::Held(_) => format!("neither `100 Continue` nor an answer within {} s", waited.as_secs()),
-        Outgoing::Nothing | Outgoing::Now(_) => format!("no answer within {} s", waited.as_secs()),
+        Outgoing::Nothing | Outgoing::Now(_) => format!("{NO_ANSWER_WITHIN} {} s", waited.as_secs()),
     }
 }
 

@@ -24,6 +24,7 @@ mod endpoint;
 mod error;
 mod http;
 mod mysql;
+mod overload;
 mod redirect;
 mod reply;
 pub mod request;
@@ -42,6 +43,7 @@ use async_trait::async_trait;
 use crate::model::{Chunk, Column, Label, Table};
 
 pub use error::Error;
+pub use overload::Overload;
 pub use redirect::HostMap;
 pub use request::wire_name;
 pub use setting::parse_setting;

@@ -6,10 +6,10 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder};
 use tokio::time::timeout;
 
-use super::Error;
 use super::error::MYSQL;
 use super::http::innermost;
 use super::reply;
+use super::{Error, Overload};
 use crate::model::Secret;
 
 /// Where and as whom to log in.
@@ -91,7 +91,7 @@ fn refusal(error: mysql_async::ServerError, address: String) -> Error {
     let message = error.message;
     match error.code {
         code if DENIED.contains(&code) => Error::AccessDenied { address, message },
-        code if CROWDED.contains(&code) => Error::Busy { after: None, message },
+        code if CROWDED.contains(&code) => Error::Busy { address, overload: Overload::Requests, after: None, message },
         _ => Error::Refused { message },
     }
 }

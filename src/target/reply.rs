@@ -203,7 +203,11 @@ fn error_of(meaning: Meaning, message: String, address: &str, place: &str) -> Er
     match meaning {
         Meaning::Open | Meaning::Settle => Error::Unconfirmed { address: address.to_owned(), reason: message },
         Meaning::Again(pause) => Error::Failed { after: Meaning::pause(pause), message },
-        Meaning::Busy(pause) => Error::Busy { after: Meaning::pause(pause), message },
+        Meaning::Busy(overload) => {
+            // What less sending does not cure passes in its own time, and attempts are counted meanwhile.
+            let after = (!overload.is_back_pressure()).then(|| overload.backoff_max());
+            Error::Busy { address: address.to_owned(), overload, after, message }
+        }
         Meaning::Denied => Error::AccessDenied { address: address.to_owned(), message },
         Meaning::NoTable => Error::NoSuchTable { place: place.to_owned(), message },
         Meaning::Rows | Meaning::NoRows | Meaning::Refused => Error::Refused { message },

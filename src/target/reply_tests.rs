@@ -91,7 +91,7 @@ fn each_meaning_has_its_disposition() {
         ("FAILED", "something new", Disposition::Retry { after: None }),
         ("Weird", "something new", Disposition::Resolve),
         ("Fail", "FE RPC failure, address=x", Disposition::Resolve),
-        ("Fail", "too many versions", Disposition::Retry { after: after(30_000) }),
+        ("Fail", "too many versions", Disposition::Retry { after: None }),
         ("Fail", "receive body don't equal with body bytes", Disposition::Retry { after: None }),
         ("Fail", "coordinate BE is down", Disposition::Retry { after: None }),
         ("Fail", "too many filtered rows", Disposition::Reject),

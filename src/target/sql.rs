@@ -6,9 +6,9 @@
 use hyper::StatusCode;
 use serde_json::{Map, Value};
 
-use super::Error;
 use super::http::Answer;
 use super::reply;
+use super::{Error, Overload};
 
 /// The rows of a query.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -73,7 +73,10 @@ fn refusal(answer: &Answer, address: &str) -> Error {
     match answer.status.as_u16() {
         401 => Error::AccessDenied { address: address.to_owned(), message },
         // The limit of connections, or a follower that cannot serve just now.
-        429 | 503 => Error::Busy { after: None, message },
+        429 | 503 => {
+            let address = address.to_owned();
+            Error::Busy { address, overload: Overload::Requests, after: None, message }
+        }
         404 => failed(format!("{address} has no SQL over HTTP: a backend's port, or a server before 3.2 ({message})")),
         _ => failed(message),
     }

@@ -23,7 +23,7 @@ use super::route::{Reached, Route};
 use super::schema;
 use super::sql::{self, QueryResult};
 use super::url::{Scheme, TargetUrl, encode_segment};
-use super::{Error, LabelState, LoadSettings, Loaded, Target};
+use super::{Error, LabelState, LoadSettings, Loaded, Overload, Target};
 use crate::model::{Chunk, Column, Label, Secret, Table};
 
 /// The longest answer to a load or a question that is read.
@@ -35,6 +35,9 @@ const RESULT_BYTES_MAX: usize = 256 << 20;
 /// How much longer than the server's own limit the answer to a load may take: the server counts from the begin of the
 /// transaction, and still has to abort and to answer (SR §2.4).
 const LOAD_SLACK: Duration = Duration::from_secs(30);
+
+/// The longest pause that an answer may ask for: a wrong number must not stop a job for days.
+const RETRY_AFTER_MAX: Duration = Duration::from_mins(10);
 
 /// How much of the server's list of refused rows is read, and for how long.
 const LOG_BYTES_MAX: usize = 1 << 20;
@@ -237,6 +240,10 @@ impl StarRocks {
                 let samples = reply::samples(&lines);
                 Err(Error::RowsRefused { message, total, filtered, samples, log: Some(log) })
             }
+            reply::Verdict::Failed(Error::Busy { address, overload, after, message }) => {
+                let after = after.or_else(|| retry_after(&reached));
+                Err(Error::Busy { address, overload, after, message })
+            }
             reply::Verdict::Failed(error) => Err(error),
         }
     }
@@ -359,6 +366,12 @@ pub(super) fn unreadable(reached: &Reached) -> Error {
     }
 }
 
+/// How long a node asks to be left alone, in seconds; the other form, a date, would need clocks that agree.
+fn retry_after(reached: &Reached) -> Option<Duration> {
+    let seconds = reached.answer.headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
+}
+
 /// What an answer means whose body says nothing of the protocol's. Once a body has begun to leave, whatever else it says,
 /// the outcome is open.
 pub(super) fn no_reply(reached: &Reached) -> Error {
@@ -369,11 +382,12 @@ pub(super) fn no_reply(reached: &Reached) -> Error {
     }
     let words = reply::words(reached.answer.status, &reached.answer.body);
     let message = format!("{address}: {words}");
-    match reached.answer.status.as_u16() {
+    let status = reached.answer.status.as_u16();
+    match status {
         401 | 403 => Error::AccessDenied { address, message: words },
         429 | 502 | 503 | 504 => {
-            let after = reached.answer.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-            Error::Busy { after: after.and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs), message }
+            let overload = if matches!(status, 429 | 503) { Overload::Requests } else { Overload::Gateway };
+            Error::Busy { address, overload, after: retry_after(reached), message: words }
         }
         500..=599 => Error::Failed { after: None, message },
         400..=499 => Error::Refused { message },

@@ -1,6 +1,8 @@
 //! [`Progress`]: the counters that the bar, the report and the log share, and where the time goes.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// Counts what a job does. Written by the stages, read by whoever shows it; every field only grows, but for the gauges
@@ -23,8 +25,12 @@ pub struct Progress {
     pub loads_settled: AtomicU64,
     /// Loads under way; a gauge.
     pub loads_in_flight: AtomicU64,
+    /// The most attempts that were under way at one time.
+    pub attempts_at_once_max: AtomicU64,
     /// Failed attempts so far.
     pub attempts_failed: AtomicU64,
+    /// How often who was too busy in which way; written by attempts, read by the report.
+    slowed: Mutex<BTreeMap<(&'static str, String), u64>>,
     waits: [AtomicU64; 3],
 }
 
@@ -54,6 +60,19 @@ impl Progress {
     pub fn waited_for(&self, stage: Stage, time: Duration) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.waits[stage as usize].fetch_add(nanos, Ordering::Relaxed);
+    }
+
+    /// Notes that somebody was too busy, and in which way.
+    pub fn slowed_by(&self, reason: &'static str, address: &str) {
+        let mut slowed = self.slowed.lock().unwrap_or_else(PoisonError::into_inner);
+        *slowed.entry((reason, address.to_owned())).or_default() += 1;
+    }
+
+    /// Everything that slowed the run down: reason, address and how often.
+    #[must_use]
+    pub fn slowed(&self) -> Vec<(&'static str, String, u64)> {
+        let slowed = self.slowed.lock().unwrap_or_else(PoisonError::into_inner);
+        slowed.iter().map(|((reason, address), times)| (*reason, address.clone(), *times)).collect()
     }
 
     /// What limited the run so far, in words, given how long it has lasted.
@@ -100,6 +119,15 @@ mod tests {
             progress.bottleneck(Duration::from_secs(10)),
             "the target: the pipeline waited for loads to be taken during 70 % of the run"
         );
+    }
+
+    #[test]
+    fn what_slowed_a_run_is_counted_by_reason_and_address() {
+        let progress = Progress::default();
+        for address in ["be2", "be1", "be2"] {
+            progress.slowed_by("memory limit", address);
+        }
+        assert_eq!(progress.slowed(), [("memory limit", "be1".into(), 1), ("memory limit", "be2".into(), 2)]);
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod journal;
 mod lies;
 mod operations;
 mod outside;
+mod overload;
 mod peers;
 mod real_data;
 mod rejects;

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use tokio::sync::watch;
 
-use super::{Interrupt, cancel_when_interrupted, on_runtime};
+use super::{Interrupt, on_runtime, stop_when_interrupted};
 use crate::cli::args::{Compression, ImportArgs, Output, Wire};
 use crate::cli::exit::Exit;
 use crate::cli::render;
 use crate::cli::render::progress::Bar;
 use crate::config::{self, ConnectOptions, Connected};
 use crate::failure::{Failure as _, chain};
-use crate::loader::{CodecChoice, Ended, JobSpec, Loader, WireChoice};
+use crate::loader::{CodecChoice, Ended, JobSpec, Loader, Stop, WireChoice};
 use crate::model::Codec;
 
 pub(in crate::cli) fn run(args: ImportArgs) -> Exit {
@@ -27,8 +27,7 @@ pub(in crate::cli) fn run(args: ImportArgs) -> Exit {
 
 async fn import(args: ImportArgs, options: ConnectOptions) -> Exit {
     let (told, interrupt) = watch::channel(None);
-    let (cancel, cancelled) = watch::channel(false);
-    tokio::spawn(cancel_when_interrupted(cancel, told));
+    let stop = stop_when_interrupted(told);
 
     let connected = match config::connect(&options).await {
         Ok(connected) => connected,
@@ -38,7 +37,7 @@ async fn import(args: ImportArgs, options: ConnectOptions) -> Exit {
         render::note(notice);
     }
     let exit = match connected.loader().and_then(|loader| Ok((loader, spec(&args, &connected)?))) {
-        Ok((loader, spec)) => load(&args, &loader, &spec, cancelled, &interrupt).await,
+        Ok((loader, spec)) => load(&args, &loader, &spec, stop, &interrupt).await,
         Err(error) => report_failure(&args, &error),
     };
     connected.close().await;
@@ -49,11 +48,11 @@ async fn load(
     args: &ImportArgs,
     loader: &Loader,
     spec: &JobSpec,
-    cancelled: watch::Receiver<bool>,
+    stop: Stop,
     interrupt: &watch::Receiver<Option<Interrupt>>,
 ) -> Exit {
     let bar = Bar::start(loader.progress(), !args.dry_run);
-    let ended = loader.run(spec, cancelled).await;
+    let ended = loader.run_until(spec, stop).await;
     bar.finish().await;
     let exit = exit_of(&ended, *interrupt.borrow());
     show(args, &ended);
@@ -113,6 +112,7 @@ fn spec(args: &ImportArgs, connected: &Connected) -> Result<JobSpec, config::Err
         load_size: args.load_size,
         parallel: args.parallel.0,
         memory: args.memory,
+        deadline: args.deadline,
         rate_max: args.max_rate,
         requests_max: args.max_requests,
         rejects_max: args.max_rejects,

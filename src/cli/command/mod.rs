@@ -12,11 +12,12 @@ use std::future::Future;
 
 use tokio::runtime::Builder;
 use tokio::signal;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::exit::Exit;
 use super::render;
+use crate::loader::Stop;
 
 /// Runs a verb on a runtime of its own. What still hangs in a blocking read when it ends does not hold it up.
 fn on_runtime(work: impl Future<Output = Exit>) -> Exit {
@@ -60,13 +61,44 @@ async fn interrupted() -> Interrupt {
     }
 }
 
-/// Turns the first interrupt into a cancel; a second one ends the program at once. The journal knows every label that may
-/// be under way, so that the next run settles it.
-async fn cancel_when_interrupted(cancel: watch::Sender<bool>, told: watch::Sender<Option<Interrupt>>) {
-    let first = interrupted().await;
-    render::line("interrupted: settling what is under way; once more ends at once");
-    told.send_replace(Some(first));
-    cancel.send_replace(true);
-    let second = interrupted().await;
-    std::process::exit(second.exit().code().into());
+/// Turns the first interrupt into a drain and the second into a cancel; a third one ends the program at once. The journal
+/// knows every label that may be under way, so that the next run settles it.
+fn stop_when_interrupted(told: watch::Sender<Option<Interrupt>>) -> Stop {
+    let (drain, drained) = watch::channel(false);
+    let (cancel, cancelled) = watch::channel(false);
+    tokio::spawn(async move {
+        // One listener for all of them: what comes while the first is being told of is not lost.
+        let Some(mut signals) = Signals::listen() else { return };
+        let first = signals.next().await;
+        render::line("interrupted: bringing what is under way to its end; once more cuts it off");
+        told.send_replace(Some(first));
+        drain.send_replace(true);
+        let second = signals.next().await;
+        render::line("interrupted again: asking how what is under way stands; once more ends at once");
+        told.send_replace(Some(second));
+        cancel.send_replace(true);
+        let third = signals.next().await;
+        std::process::exit(third.exit().code().into());
+    });
+    Stop { drain: drained, cancel: cancelled }
+}
+
+/// Ctrl-C and SIGTERM, each as often as it comes.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> Option<Self> {
+        let (interrupt, terminate) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+        Some(Self { interrupt: interrupt.ok()?, terminate: terminate.ok()? })
+    }
+
+    async fn next(&mut self) -> Interrupt {
+        tokio::select! {
+            _ = self.interrupt.recv() => Interrupt::CtrlC,
+            _ = self.terminate.recv() => Interrupt::Terminate,
+        }
+    }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::grouped;
 use crate::clock::{Clock as _, SystemClock, rfc3339};
 use crate::failure::Code;
-use crate::model::report::ErrorReport;
+use crate::model::report::{ErrorReport, SlowReport};
 use crate::model::{ByteCount, JobState, LoadState, Report};
 use crate::telemetry::{Progress, memory};
 
@@ -54,6 +54,13 @@ pub(in crate::cli) fn text(report: &Report, already: Option<&str>) -> String {
         lines.push(format!("  unselected  {} left out by --where", counted(report.rows_unselected)));
     }
     lines.extend(loads(report));
+    if report.parallel > 1 {
+        lines.push(format!("  parallel    up to {} loads at once", report.parallel));
+    }
+    for SlowReport { reason, address, times } in &report.slowed {
+        let times = if *times == 1 { "once".to_owned() } else { format!("{} times", grouped(*times)) };
+        lines.push(format!("  slowed      {reason} at {address}, {times}"));
+    }
     let commands = report.error.iter().flat_map(|error| &error.commands);
     lines.extend(commands.map(|command| format!("  settle      {command}")));
     if report.state == JobState::Finished {
@@ -167,6 +174,15 @@ mod tests {
         let text = text(&report(JobState::Finished), None);
         let first = "airports-1: 3,376 rows loaded into sandbox:demo/airports in 2.0 s (1,688 rows/s, 0.1 MB/s read)";
         assert!(text.starts_with(first), "{text}");
+    }
+
+    #[test]
+    fn what_slowed_a_job_down_is_said_with_its_place() {
+        let slow = |times| SlowReport { reason: "too many versions".into(), address: "be1:8040".into(), times };
+        let text = text(&Report { parallel: 4, slowed: vec![slow(3), slow(1)], ..report(JobState::Finished) }, None);
+        assert!(text.contains("\n  parallel    up to 4 loads at once\n"), "{text}");
+        assert!(text.contains("\n  slowed      too many versions at be1:8040, 3 times\n"), "{text}");
+        assert!(text.contains("at be1:8040, once\n"), "{text}");
     }
 
     #[test]
