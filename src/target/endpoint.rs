@@ -2,13 +2,10 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::breaker::Breaker;
 use super::url::Address;
-
-/// How long a frontend that did not answer is passed over while another one is left. Long enough not to pay its timeout
-/// with every load, short enough to use it again soon after a restart.
-const REST: Duration = Duration::from_secs(30);
 
 /// The frontends of a target, and which of them answer.
 ///
@@ -16,14 +13,14 @@ const REST: Duration = Duration::from_secs(30);
 pub(super) struct Frontends {
     addresses: Vec<Address>,
     next: AtomicUsize,
-    /// Until when each is passed over; written by whoever finds one silent.
-    resting: Mutex<Vec<Option<Instant>>>,
+    /// Whether each is worth asking; written by whoever asks.
+    breakers: Mutex<Vec<Breaker>>,
 }
 
 impl Frontends {
     pub(super) fn new(addresses: Vec<Address>) -> Self {
-        let resting = Mutex::new(vec![None; addresses.len()]);
-        Self { addresses, next: AtomicUsize::new(0), resting }
+        let breakers = Mutex::new(vec![Breaker::default(); addresses.len()]);
+        Self { addresses, next: AtomicUsize::new(0), breakers }
     }
 
     pub(super) fn all(&self) -> &[Address] {
@@ -32,15 +29,24 @@ impl Frontends {
 
     /// Every frontend once, in the order to try them now.
     pub(super) fn order(&self, now: Instant) -> Vec<usize> {
-        let resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
-        let rests = resting.iter().map(|until| until.is_some_and(|until| until > now)).collect::<Vec<_>>();
-        order(self.next.fetch_add(1, Ordering::Relaxed), &rests)
+        let mut breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
+        let rests = breakers.iter().map(|breaker| !breaker.admits(now)).collect::<Vec<_>>();
+        let order = order(self.next.fetch_add(1, Ordering::Relaxed), &rests);
+        // Only the first is sure to be asked; the others are when it is silent.
+        if let Some(first) = order.first().filter(|first| !rests[**first]) {
+            breakers[*first].asked(now);
+        }
+        order
     }
 
     /// Notes whether a frontend answered just now.
     pub(super) fn note(&self, index: usize, answered: bool, now: Instant) {
-        let until = if answered { None } else { Some(now + REST) };
-        self.resting.lock().unwrap_or_else(PoisonError::into_inner)[index] = until;
+        let breaker = &mut self.breakers.lock().unwrap_or_else(PoisonError::into_inner)[index];
+        if answered {
+            breaker.answered();
+        } else {
+            breaker.silent(now);
+        }
     }
 }
 
@@ -55,6 +61,7 @@ fn order(start: usize, rests: &[bool]) -> Vec<usize> {
 mod tests {
     use super::*;
     use crate::clock::{Clock as _, SystemClock};
+    use crate::target::breaker::REST_MIN;
     use crate::target::url::Scheme;
 
     #[test]
@@ -78,10 +85,15 @@ mod tests {
         frontends.note(0, false, now);
         assert_eq!(frontends.order(now), [1, 0]);
         assert_eq!(frontends.order(now), [1, 0]);
-        let later = now + REST * 2;
-        assert_eq!(frontends.order(later), [0, 1]);
+        let later = now + REST_MIN;
+        assert_eq!(frontends.order(later), [0, 1], "one request may find out");
+        assert_eq!(frontends.order(later), [1, 0], "and the others keep away");
+        frontends.note(0, true, later);
         frontends.note(1, false, later);
+        assert_eq!(frontends.order(later), [0, 1]);
+        assert_eq!(frontends.order(later), [0, 1]);
         frontends.note(1, true, later);
-        assert_eq!(frontends.order(later), [1, 0]);
+        assert_eq!(frontends.order(later), [0, 1]);
+        assert_eq!(frontends.order(later), [1, 0], "they take turns again");
     }
 }

@@ -12,11 +12,13 @@
 //! ```
 //!
 //! Credentials go to the frontends that the user named, to the nodes that those list, and to whatever the user allows or
-//! maps by name (`redirect`). A frontend that does not answer is passed over for a while (`endpoint`).
+//! maps by name (`redirect`). A frontend that does not answer is passed over for a while (`endpoint`, `breaker`); where a
+//! frontend names a node that is down, it or another one is asked again (`route`).
 //!
 //! Retries are not here: an attempt is one attempt. Which failures may be tried again, and how, is in
 //! [`Error::disposition`].
 
+mod breaker;
 pub mod cluster;
 mod connect;
 pub mod ddl;

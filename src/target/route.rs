@@ -25,6 +25,10 @@ const NODES_FRESH: Duration = Duration::from_secs(30);
 /// The longest list of nodes that is read.
 const NODES_BYTES_MAX: usize = 4 << 20;
 
+/// How often a request is led to a node that is down before that is the answer. Frontends take turns among the backends
+/// and notice a dead one after some seconds.
+const DEAD_NODES_MAX: usize = 3;
+
 /// Where the frontend lists its nodes.
 const NODE_LISTS: [&str; 3] = ["/backends", "/compute_nodes", "/frontends"];
 
@@ -59,6 +63,8 @@ pub(super) struct Reached {
 enum Stop {
     /// It did not answer itself: another one may.
     Silent(String),
+    /// It answered, and the node it names does not take a connection: the address, and why.
+    Dead(String, String),
     /// It answered, and what followed failed.
     Final(Error),
 }
@@ -90,19 +96,30 @@ impl Route {
         node_patience: Patience,
     ) -> Result<Reached, Error> {
         let mut attempts = Vec::new();
-        for index in self.frontends.order(SystemClock.instant()) {
-            let frontend = &self.frontends.all()[index];
-            match self.send_by(frontend, call, patience, node_patience).await {
-                Err(Stop::Silent(reason)) => {
-                    tracing::debug!(%frontend, reason, "frontend does not answer");
-                    self.frontends.note(index, false, SystemClock.instant());
-                    attempts.push((frontend.to_string(), reason));
+        for _ in 0..DEAD_NODES_MAX {
+            let mut named_dead = false;
+            for index in self.frontends.order(SystemClock.instant()) {
+                let frontend = &self.frontends.all()[index];
+                let result = self.send_by(frontend, call, patience, node_patience).await;
+                let answered = !matches!(result, Err(Stop::Silent(_)));
+                self.frontends.note(index, answered, SystemClock.instant());
+                let attempt = match result {
+                    Err(Stop::Silent(reason)) => (frontend.to_string(), reason),
+                    Err(Stop::Dead(node, reason)) => (format!("{node} via {frontend}"), reason),
+                    Err(Stop::Final(error)) => return Err(error),
+                    Ok(reached) => return Ok(reached),
+                };
+                tracing::debug!(address = attempt.0, reason = attempt.1, "no answer");
+                if !attempts.contains(&attempt) {
+                    attempts.push(attempt);
                 }
-                Err(Stop::Final(error)) => return Err(error),
-                Ok(reached) => {
-                    self.frontends.note(index, true, SystemClock.instant());
-                    return Ok(reached);
+                if answered {
+                    named_dead = true;
+                    break;
                 }
+            }
+            if !named_dead {
+                break;
             }
         }
         Err(Error::Unreachable { attempts })
@@ -114,6 +131,9 @@ impl Route {
         match self.send_by(node, call, patience, patience).await {
             Ok(reached) => Ok(reached),
             Err(Stop::Silent(reason)) => Err(Error::Unreachable { attempts: vec![(node.to_string(), reason)] }),
+            Err(Stop::Dead(next, reason)) => {
+                Err(Error::Unreachable { attempts: vec![(format!("{next} via {node}"), reason)] })
+            }
             Err(Stop::Final(error)) => Err(error),
         }
     }
@@ -318,8 +338,10 @@ fn stop(hop: usize, frontend: &Address, at: &Address, fault: Fault) -> Stop {
             reason: format!("its host is not known here: {}", fault.reason),
             remedy: format!("say where it is reached: --map-host {at}=HOST:PORT"),
         }),
-        // The node is not there, or went before it took a byte: the frontend may name another one next time.
-        (Stage::Connect | Stage::Asked, _) => {
+        // Nothing has reached the node: a frontend, asked again, may name another one.
+        (Stage::Connect, _) => Stop::Dead(at.to_string(), fault.reason),
+        // It went before it took a byte of the body, and may have begun a transaction: that is for the next attempt.
+        (Stage::Asked, _) => {
             Stop::Final(Error::Unreachable { attempts: vec![(format!("{at} via {frontend}"), fault.reason)] })
         }
     }

@@ -1,5 +1,7 @@
 //! Redirects: who is trusted with credentials, and what cannot be followed.
 
+use std::sync::atomic::AtomicUsize;
+
 use super::*;
 use crate::failure::{Code, Disposition, Failure};
 
@@ -75,6 +77,32 @@ async fn redirects_in_a_circle_end_with_a_clear_word() {
     assert_eq!(error.code(), Code::RedirectRefused);
     assert!(error.to_string().contains("point at each other"), "{error}");
     assert_eq!(frontend.finish().await.len(), 4, "three redirects are followed");
+}
+
+#[tokio::test]
+async fn a_frontend_that_names_a_dead_node_is_asked_again() {
+    let backend = Node::start(|mut peer| async move {
+        peer.head().await;
+        peer.write("HTTP/1.1 100 Continue\r\n\r\n").await;
+        peer.body(8).await;
+        peer.answer("200 OK", &success(2, 8)).await;
+    })
+    .await;
+    let (dead, alive) = (closed_port().await, backend.port);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let frontend = Node::start({
+        let asked = Arc::clone(&asked);
+        move |mut peer| {
+            let port = if asked.fetch_add(1, Ordering::SeqCst) < 2 { dead } else { alive };
+            async move {
+                peer.head().await;
+                peer.redirect(&format!("http://127.0.0.1:{port}/x")).await;
+            }
+        }
+    })
+    .await;
+    load(&target(&[frontend.port])).await.unwrap();
+    assert_eq!(asked.load(Ordering::SeqCst), 3, "one attempt, three questions");
 }
 
 #[tokio::test]
