@@ -20,6 +20,7 @@ mod overload;
 mod peers;
 mod real_data;
 mod rejects;
+mod stalls;
 mod support;
 mod surprises;
 mod values;
