@@ -25,6 +25,8 @@ enum Step {
     Overload,
     /// The answer is lost.
     Lose,
+    /// Somebody else has the label.
+    Taken,
     Refuse,
     /// No answer ever comes.
     Hang,
@@ -34,7 +36,10 @@ enum Step {
 struct Script {
     loads: Mutex<VecDeque<Step>>,
     states: Mutex<VecDeque<LabelState>>,
+    commits: Mutex<VecDeque<Step>>,
     sent: Mutex<Vec<String>>,
+    /// Commits and rollbacks that were asked for.
+    decided: Mutex<Vec<String>>,
     asked: Mutex<u32>,
 }
 
@@ -84,10 +89,39 @@ impl Target for Script {
             }
             Step::Fail => Err(failure(Disposition::Retry { after: None })),
             Step::Overload => Err(overload()),
+            Step::Lose | Step::Taken => Err(failure(Disposition::Resolve)),
+            Step::Refuse => Err(failure(Disposition::Abort)),
+            Step::Hang => std::future::pending().await,
+        }
+    }
+
+    async fn prepare(&self, label: &Label, chunk: &Chunk, _: &LoadSettings) -> Result<target::Prepared, target::Error> {
+        lock(&self.sent).push(label.to_string());
+        let step = lock(&self.loads).pop_front().expect("the script has a step for every load");
+        match step {
+            Step::Succeed => {
+                Ok(target::Prepared { transaction_id: Some(7), rows_loaded: chunk.rows, rows_unselected: 0 })
+            }
+            Step::Fail => Err(failure(Disposition::Retry { after: None })),
+            Step::Overload => Err(overload()),
+            Step::Taken => Err(target::Error::LabelBusy { label: label.to_string(), message: "RUNNING".into() }),
             Step::Lose => Err(failure(Disposition::Resolve)),
             Step::Refuse => Err(failure(Disposition::Abort)),
             Step::Hang => std::future::pending().await,
         }
+    }
+
+    async fn commit(&self, label: &Label) -> Result<bool, target::Error> {
+        lock(&self.decided).push(format!("commit {label}"));
+        match lock(&self.commits).pop_front() {
+            None | Some(Step::Succeed) => Ok(true),
+            Some(_) => Err(failure(Disposition::Resolve)),
+        }
+    }
+
+    async fn roll_back(&self, label: &Label) -> Result<(), target::Error> {
+        lock(&self.decided).push(format!("roll back {label}"));
+        Ok(())
     }
 
     async fn label_state(&self, _: &Label) -> Result<LabelState, target::Error> {

@@ -1,7 +1,7 @@
 //! The database's side: a table behind HTTP endpoints that takes loads under labels.
 //!
-//! [`Target`] is what the engine asks for. [`starrocks::StarRocks`] answers it by Stream Load. Every load is one `PUT`, and
-//! no body byte leaves before the node that will take it has said `100 Continue`. Where a request has left and no answer
+//! [`Target`] is what the engine asks for. [`starrocks::StarRocks`] answers it by Stream Load, and by the transaction
+//! interface where a load is to be prepared first and committed later. Every load is one `PUT`, and no body byte leaves before the node that will take it has said `100 Continue`. Where a request has left and no answer
 //! came, the failure is [`Error::Unconfirmed`], and only the label's state can settle it.
 //!
 //! ```text
@@ -38,6 +38,8 @@ pub mod starrocks;
 mod symptom;
 #[cfg(test)]
 mod tests;
+mod transaction;
+mod transaction_reply;
 pub mod url;
 
 use async_trait::async_trait;
@@ -107,6 +109,17 @@ impl Loaded {
     }
 }
 
+/// A transaction that holds a chunk and is prepared: nobody sees its rows, and the server can no longer lose them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prepared {
+    /// The server's transaction; none where the filter left no row, and the server therefore keeps none.
+    pub transaction_id: Option<i64>,
+    /// Rows that the table will have because of it.
+    pub rows_loaded: u64,
+    /// Rows that the filter left out.
+    pub rows_unselected: u64,
+}
+
 /// The state of a label at the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LabelState {
@@ -150,6 +163,28 @@ pub trait Target: Send + Sync {
     /// # Errors
     /// With the disposition that tells what may be done about it.
     async fn load(&self, label: &Label, chunk: &Chunk, settings: &LoadSettings) -> Result<Loaded, Error>;
+
+    /// Puts a chunk into a transaction of its own and prepares it, once: begin, load and prepare are one attempt,
+    /// because no part of a transaction can be repeated alone.
+    ///
+    /// Success means that label, rows and bytes in the answers agree with what was sent. After a failure nothing is in
+    /// the table, but a transaction may be open under the label: it has to be rolled back before the next attempt.
+    ///
+    /// # Errors
+    /// With the disposition that tells what may be done about it; [`Error::LabelBusy`] where the label was taken before.
+    async fn prepare(&self, label: &Label, chunk: &Chunk, settings: &LoadSettings) -> Result<Prepared, Error>;
+
+    /// Commits a prepared transaction; says whether readers see its rows already. May be repeated freely.
+    ///
+    /// # Errors
+    /// When it is not known to be committed. Whether it is, only the label's state can tell then.
+    async fn commit(&self, label: &Label) -> Result<bool, Error>;
+
+    /// Rolls a transaction back, prepared or not. May be repeated freely.
+    ///
+    /// # Errors
+    /// When it is not known to be rolled back. Whether it is, only the label's state can tell then.
+    async fn roll_back(&self, label: &Label) -> Result<(), Error>;
 
     /// Asks for a label's state.
     ///

@@ -123,12 +123,27 @@ pub(super) fn judge(reply: &Reply, sent: &Sent<'_>) -> Verdict {
     }
 }
 
-fn said(reply: &Reply) -> String {
+pub(super) fn said(reply: &Reply) -> String {
     let message = if reply.message.is_empty() { &reply.status } else { &reply.message };
     cut(message, 2_000)
 }
 
 fn committed(reply: &Reply, sent: &Sent<'_>, visible: bool) -> Verdict {
+    if let Some(difference) = difference(reply, sent) {
+        return Verdict::Failed(Error::CountsDisagree { label: sent.label.to_string(), difference });
+    }
+    Verdict::Loaded(Loaded {
+        transaction_id: reply.transaction_id.filter(|id| *id >= 0),
+        visible,
+        already: false,
+        rows_loaded: reply.rows_loaded,
+        rows_unselected: reply.rows_unselected,
+        phases: reply.phases.clone(),
+    })
+}
+
+/// How label, rows and bytes in a reply differ from what was sent; none where they agree.
+pub(super) fn difference(reply: &Reply, sent: &Sent<'_>) -> Option<String> {
     let mut differences = Vec::new();
     let mut compare = |name: &str, got: Option<u64>, wanted: u64| {
         if got != Some(wanted) {
@@ -142,24 +157,15 @@ fn committed(reply: &Reply, sent: &Sent<'_>, visible: bool) -> Verdict {
         reply.rows_loaded.zip(reply.rows_unselected).map(|(loaded, unselected)| loaded.saturating_add(unselected));
     compare("loaded and unselected rows", kept, sent.rows);
     compare("body bytes", reply.load_bytes, sent.body_bytes);
-    if reply.label.as_deref() != Some(sent.label.as_str()) {
-        let got = reply.label.as_deref().map_or("none".to_owned(), |label| cut(label, SAMPLE_CHARS));
-        differences.push(format!("label `{got}`"));
-    }
-    if !differences.is_empty() {
-        return Verdict::Failed(Error::CountsDisagree {
-            label: sent.label.to_string(),
-            difference: differences.join(", "),
-        });
-    }
-    Verdict::Loaded(Loaded {
-        transaction_id: reply.transaction_id.filter(|id| *id >= 0),
-        visible,
-        already: false,
-        rows_loaded: reply.rows_loaded,
-        rows_unselected: reply.rows_unselected,
-        phases: reply.phases.clone(),
-    })
+    differences.extend(other_label(reply, sent.label));
+    (!differences.is_empty()).then(|| differences.join(", "))
+}
+
+/// The label of a reply, in words, where it is not the one that was sent.
+pub(super) fn other_label(reply: &Reply, sent: &Label) -> Option<String> {
+    let got = reply.label.as_deref();
+    (got != Some(sent.as_str()))
+        .then(|| format!("label `{}`", got.map_or("none".to_owned(), |label| cut(label, SAMPLE_CHARS))))
 }
 
 fn failed(reply: &Reply, sent: &Sent<'_>, unknown: Meaning) -> Verdict {
@@ -192,14 +198,14 @@ fn failed(reply: &Reply, sent: &Sent<'_>, unknown: Meaning) -> Verdict {
     Verdict::Failed(error_of(meaning, message, sent.address, sent.place))
 }
 
-fn nothing_selected(reply: &Reply, sent: &Sent<'_>) -> bool {
+pub(super) fn nothing_selected(reply: &Reply, sent: &Sent<'_>) -> bool {
     let all_unselected = reply.rows_unselected == Some(sent.rows);
     // Where the failure comes before the rows are counted, the whole body has arrived and none of it was at fault.
     let uncounted = reply.rows_total == Some(0) && reply.load_bytes == Some(sent.body_bytes);
     (all_unselected || uncounted) && reply.rows_filtered == Some(0) && reply.rows_loaded == Some(0)
 }
 
-fn error_of(meaning: Meaning, message: String, address: &str, place: &str) -> Error {
+pub(super) fn error_of(meaning: Meaning, message: String, address: &str, place: &str) -> Error {
     match meaning {
         Meaning::Open | Meaning::Settle => Error::Unconfirmed { address: address.to_owned(), reason: message },
         Meaning::Again(pause) => Error::Failed { after: Meaning::pause(pause), message },

@@ -23,7 +23,7 @@ use super::route::{Reached, Route};
 use super::schema;
 use super::sql::{self, QueryResult};
 use super::url::{Scheme, TargetUrl, encode_segment};
-use super::{Error, LabelState, LoadSettings, Loaded, Overload, Target};
+use super::{Error, LabelState, LoadSettings, Loaded, Overload, Prepared, Target};
 use crate::model::{Chunk, Column, Label, Secret, Table};
 
 /// The longest answer to a load or a question that is read.
@@ -34,7 +34,7 @@ const RESULT_BYTES_MAX: usize = 256 << 20;
 
 /// How much longer than the server's own limit the answer to a load may take: the server counts from the begin of the
 /// transaction, and still has to abort and to answer (SR §2.4).
-const LOAD_SLACK: Duration = Duration::from_secs(30);
+pub(super) const LOAD_SLACK: Duration = Duration::from_secs(30);
 
 /// The longest pause that an answer may ask for: a wrong number must not stop a job for days.
 const RETRY_AFTER_MAX: Duration = Duration::from_mins(10);
@@ -181,11 +181,20 @@ impl StarRocks {
     }
 
     /// The database and the table that the URL names.
-    fn place(&self) -> Result<(&str, &str), Error> {
+    pub(super) fn place(&self) -> Result<(&str, &str), Error> {
         let url = &self.options.url;
         match (&url.database, &url.table) {
             (Some(database), Some(table)) => Ok((database, table)),
             _ => Err(Error::InvalidUrl { text: url.to_string(), reason: "it names no table".to_owned() }),
+        }
+    }
+
+    /// What every load says.
+    pub(super) fn fixed(&self) -> Fixed<'_> {
+        Fixed {
+            authorization: &self.route.authorization,
+            timeout_seconds: self.options.load_timeout.as_secs().max(1),
+            timezone: &self.options.timezone,
         }
     }
 
@@ -235,16 +244,23 @@ impl StarRocks {
             }),
             reply::Verdict::Loaded(loaded) => Ok(loaded),
             reply::Verdict::Ask(message) => self.settle(label, message).await,
-            reply::Verdict::Failed(Error::RowsRefused { message, total, filtered, log: Some(log), .. }) => {
-                let lines = self.route.fetch(&log, LOG_BYTES_MAX, LOG_WITHIN).await.unwrap_or_default();
-                let samples = reply::samples(&lines);
-                Err(Error::RowsRefused { message, total, filtered, samples, log: Some(log) })
-            }
             reply::Verdict::Failed(Error::Busy { address, overload, after, message }) => {
                 let after = after.or_else(|| retry_after(&reached));
                 Err(Error::Busy { address, overload, after, message })
             }
-            reply::Verdict::Failed(error) => Err(error),
+            reply::Verdict::Failed(error) => Err(self.with_samples(error).await),
+        }
+    }
+
+    /// The same error; one about refused rows with some of them.
+    pub(super) async fn with_samples(&self, error: Error) -> Error {
+        match error {
+            Error::RowsRefused { message, total, filtered, log: Some(log), .. } => {
+                let lines = self.route.fetch(&log, LOG_BYTES_MAX, LOG_WITHIN).await.unwrap_or_default();
+                let samples = reply::samples(&lines);
+                Error::RowsRefused { message, total, filtered, samples, log: Some(log) }
+            }
+            error => error,
         }
     }
 
@@ -309,21 +325,28 @@ impl Target for StarRocks {
     async fn load(&self, label: &Label, chunk: &Chunk, settings: &LoadSettings) -> Result<Loaded, Error> {
         let (database, table) = self.place()?;
         debug_assert_eq!(chunk.body.iter().map(|piece| piece.len() as u64).sum::<u64>(), chunk.body_bytes);
-        let fixed = Fixed {
-            authorization: &self.route.authorization,
-            timeout_seconds: self.options.load_timeout.as_secs().max(1),
-            timezone: &self.options.timezone,
-        };
         let call = Call {
             method: Method::PUT,
             path: format!("/api/{}/{}/_stream_load", encode_segment(database), encode_segment(table)),
-            headers: request::headers(label, chunk, settings, &fixed)?,
+            headers: request::headers(label, chunk, settings, &self.fixed())?,
             body: Outgoing::Held(&chunk.body),
             answer_bytes_max: ANSWER_BYTES_MAX,
         };
         let whole = self.options.load_timeout + LOAD_SLACK;
         let reached = self.route.send(&call, Patience { first: whole, whole }).await?;
         self.conclude(reached, label, chunk, settings.filter.is_some()).await
+    }
+
+    async fn prepare(&self, label: &Label, chunk: &Chunk, settings: &LoadSettings) -> Result<Prepared, Error> {
+        self.prepare_transaction(label, chunk, settings).await
+    }
+
+    async fn commit(&self, label: &Label) -> Result<bool, Error> {
+        self.commit_transaction(label).await
+    }
+
+    async fn roll_back(&self, label: &Label) -> Result<(), Error> {
+        self.roll_back_transaction(label).await
     }
 
     async fn label_state(&self, label: &Label) -> Result<LabelState, Error> {
