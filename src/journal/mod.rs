@@ -13,8 +13,12 @@
 //! One process at a time drives a job: it holds the job's [`Lease`], which goes with it when it dies. Others learn from the
 //! journal what became of the job ([`JobEntry`]), and may ask in it for the job's end.
 //!
+//! A job that is committed as a whole is decided here: the decision is written when everything is prepared and before the
+//! first commit, and from then on there is only forward.
+//!
 //! Labels do not depend on it: they follow from the job alone, so that losing the journal costs knowledge, not rows.
 
+mod decision;
 mod entry;
 mod evidence;
 mod history;
@@ -79,6 +83,12 @@ pub enum Error {
         /// When it finished, if it did: RFC 3339, UTC.
         finished: Option<String>,
     },
+    /// Another process is at work on the same job.
+    #[error("another process is at work on job {job}")]
+    Driven {
+        /// The job.
+        job: String,
+    },
     /// Other work of an input stopped half-way.
     #[error("an earlier import of {input} stopped half-way, and input or settings have changed since (job {job})")]
     HalfLoaded {
@@ -136,6 +146,7 @@ impl Failure for Error {
             Self::Held { path, .. } => {
                 format!("`fuser {}` names the process: end it, or wait until it is done; then run this again", path.display())
             }
+            Self::Driven { .. } => "wait until it has ended, or end it, and run the import again".to_owned(),
             Self::Newer { .. } => "use the newer shipload, or another folder with --state-dir".to_owned(),
             Self::OtherWork { finished: Some(_), .. } => {
                 "a name stands for one piece of work: choose another --job name for this one, or say --again".to_owned()

@@ -41,6 +41,11 @@ const STEPS: &[&str] = &[
     ALTER TABLE jobs ADD COLUMN stream INTEGER NOT NULL DEFAULT 0;  -- whether an input can be read only once
     ALTER TABLE jobs ADD COLUMN cancelled_at TEXT;
 ",
+    "
+    ALTER TABLE jobs ADD COLUMN scope TEXT NOT NULL DEFAULT 'load';  -- what is committed at once: load or job
+    ALTER TABLE jobs ADD COLUMN decided_at TEXT;                     -- when it was decided to commit all of the job
+    ALTER TABLE jobs ADD COLUMN decision TEXT;                       -- JSON, the report as it stood then
+",
 ];
 
 /// The newest layout.

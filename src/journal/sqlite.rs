@@ -18,7 +18,7 @@ const BUSY_WAIT: Duration = Duration::from_secs(10);
 /// The durable record of jobs and loads.
 #[derive(Debug)]
 pub struct Journal {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     connection: Mutex<Connection>,
 }
 
@@ -79,8 +79,9 @@ impl Journal {
         let latest = latest_run(transaction, work.job)?;
         if again {
             // The same command after an interruption goes on with what it had begun, as it does without `--again`.
-            if let Some(latest) = latest.as_ref().filter(|latest| latest.again && latest.is_open_for(work))
-                && !has_load(transaction, work.job, latest.run, "state = 'disagreed'")?
+            if let Some(latest) =
+                latest.as_ref().filter(|latest| (latest.again || latest.decided) && latest.is_open_for(work))
+                && !has_load(transaction, work.job, latest.run, "state IN ('disagreed', 'in_doubt')")?
             {
                 return Ok(Ok(Begun::Resumed { run: latest.run }));
             }
@@ -125,7 +126,7 @@ impl Journal {
                 "INSERT INTO loads (job, run, label, rows, bytes, digest, state, input)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
                  ON CONFLICT DO UPDATE SET bytes = excluded.bytes, state = excluded.state
-                 WHERE state NOT IN ('visible', 'committed', 'disagreed')
+                 WHERE state NOT IN ('visible', 'committed', 'disagreed', 'prepared')
                    AND (rows, digest) = (excluded.rows, excluded.digest)",
                 params![
                     job.as_str(),
@@ -205,7 +206,7 @@ impl Journal {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn corrupt(&self, reason: String) -> Error {
+    pub(super) fn corrupt(&self, reason: String) -> Error {
         Error::Corrupt { path: self.path.clone(), reason }
     }
 }
@@ -231,6 +232,7 @@ struct LatestRun {
     ended_at: Option<String>,
     report: Option<String>,
     again: bool,
+    decided: bool,
 }
 
 impl LatestRun {
@@ -242,7 +244,8 @@ impl LatestRun {
 
 fn latest_run(transaction: &Transaction<'_>, job: &JobId) -> rusqlite::Result<Option<LatestRun>> {
     let mut statement = transaction.prepare(
-        "SELECT run, fingerprint, finished, ended_at, report, again FROM jobs WHERE job = ?1 ORDER BY run DESC LIMIT 1",
+        "SELECT run, fingerprint, finished, ended_at, report, again, decided_at IS NOT NULL
+         FROM jobs WHERE job = ?1 ORDER BY run DESC LIMIT 1",
     )?;
     let read = |row: &rusqlite::Row<'_>| {
         Ok(LatestRun {
@@ -252,6 +255,7 @@ fn latest_run(transaction: &Transaction<'_>, job: &JobId) -> rusqlite::Result<Op
             ended_at: row.get(3)?,
             report: row.get(4)?,
             again: row.get(5)?,
+            decided: row.get(6)?,
         })
     };
     statement.query_row([job.as_str()], read).optional()
@@ -323,7 +327,8 @@ pub(super) fn load_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<(String, Load
     Ok((row.get(3)?, entry))
 }
 
-const STATES: [(LoadState, &str); 6] = [
+const STATES: [(LoadState, &str); 7] = [
+    (LoadState::Prepared, "prepared"),
     (LoadState::Sending, "sending"),
     (LoadState::Committed, "committed"),
     (LoadState::Visible, "visible"),

@@ -28,6 +28,8 @@ pub enum JobState {
 pub enum LoadState {
     /// Sent or about to be; the outcome is not known yet.
     Sending,
+    /// Prepared at the server: safe there, and seen by nobody until the job commits.
+    Prepared,
     /// Committed; readers will see it shortly.
     Committed,
     /// Readers see it.

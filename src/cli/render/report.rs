@@ -134,6 +134,7 @@ fn loads(report: &Report) -> Vec<String> {
         let state = match load.state {
             LoadState::InDoubt => "in doubt",
             LoadState::Disagreed => "loaded with other counts",
+            LoadState::Prepared => "prepared and not committed; the next run ends it",
             LoadState::Sending => "not settled yet; the next run asks the server",
             LoadState::Visible | LoadState::Committed | LoadState::Aborted => continue,
         };
