@@ -172,6 +172,12 @@ pub(super) enum TableOutput {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Commit {
+    Load,
+    Job,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Wire {
     Auto,
     Csv,
@@ -228,6 +234,10 @@ pub(super) struct ImportArgs {
     /// The folder for rejected rows and their reasons.
     #[arg(help_heading = "Rows", long, value_name = "FOLDER", default_value = "shipload-rejects")]
     pub(super) rejects: PathBuf,
+    /// What becomes visible at once: each load when it lands, or the whole job, all or nothing. A job is prepared load by
+    /// load and committed at the end; its rows travel as JSON.
+    #[arg(help_heading = "Loads", long, value_enum, default_value_t = Commit::Load)]
+    pub(super) commit: Commit,
     /// The text format on the wire; auto is CSV where it can carry the table's types.
     #[arg(help_heading = "Loads", long, value_enum, default_value_t = Wire::Auto)]
     pub(super) wire: Wire,

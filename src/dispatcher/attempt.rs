@@ -40,7 +40,8 @@ pub(super) async fn deliver(
         asked_before: false,
         refusals: Refusals::default(),
     };
-    let failure = run.send_until_settled().await.err();
+    let result = if run.dispatcher.whole { run.prepare_until_settled().await } else { run.send_until_settled().await };
+    let failure = result.err();
     (run.delivered, failure)
 }
 
@@ -69,14 +70,14 @@ fn account(delivery: &Delivery) -> Delivered {
     }
 }
 
-struct Run {
-    dispatcher: Dispatcher,
-    delivery: Delivery,
-    cancel: watch::Receiver<bool>,
-    delivered: Delivered,
+pub(super) struct Run {
+    pub(super) dispatcher: Dispatcher,
+    pub(super) delivery: Delivery,
+    pub(super) cancel: watch::Receiver<bool>,
+    pub(super) delivered: Delivered,
     /// Whether an attempt ended without an answer and the server, asked, knew nothing of it: such an attempt may still be
     /// under way somewhere in between.
-    open: bool,
+    pub(super) open: bool,
     /// Whether an earlier run left it open.
     asked_before: bool,
     refusals: Refusals,
@@ -105,7 +106,7 @@ enum Answer {
 
 impl Run {
     /// Takes over what is written down about the label; whether that settles it.
-    fn known(&mut self, known: &LoadEntry) -> Result<bool, Error> {
+    pub(super) fn known(&mut self, known: &LoadEntry) -> Result<bool, Error> {
         let chunk = &self.delivery.chunk;
         if known.digest != chunk.digest || known.rows != chunk.rows {
             let label = self.delivery.label.clone();
@@ -169,7 +170,7 @@ impl Run {
     }
 
     /// What to do about a failed attempt. A busy target is waited for; everything else uses up attempts.
-    fn decide(&mut self, error: &target::Error) -> Decision {
+    pub(super) fn decide(&mut self, error: &target::Error) -> Decision {
         let policy = &self.dispatcher.policy;
         let disposition = error.disposition();
         match (error.overload(), disposition) {
@@ -193,7 +194,7 @@ impl Run {
     }
 
     /// Tells of an attempt that failed and is not the last word. The last one is told as the job's failure.
-    fn warn(&self, error: &target::Error, next: &str) {
+    pub(super) fn warn(&self, error: &target::Error, next: &str) {
         let label = &self.delivery.label;
         if self.refusals.row > 0 {
             let times = self.refusals.row;
@@ -214,7 +215,7 @@ impl Run {
             () = cancelled(&mut self.cancel) => None,
         };
         if let Some(result) = &result {
-            self.tell(pass, result);
+            self.tell(pass, result.as_ref().err());
         }
         match result {
             Some(result) => Ok(result),
@@ -242,8 +243,8 @@ impl Run {
     }
 
     /// Tells the window how an attempt ended, and everybody what slows the job down.
-    fn tell(&self, pass: Pass, result: &Result<Loaded, target::Error>) {
-        let Err(error) = result else { return pass.acknowledged(self.delivery.chunk.body_bytes) };
+    pub(super) fn tell(&self, pass: Pass, error: Option<&target::Error>) {
+        let Some(error) = error else { return pass.acknowledged(self.delivery.chunk.body_bytes) };
         let Some((address, reason)) = error.slows_down() else { return };
         self.dispatcher.progress.slowed_by(reason, address);
         if let Some(limit) = pass.refused() {
@@ -320,7 +321,7 @@ impl Run {
         unreachable!("the deadline ends the loop")
     }
 
-    fn may_send_again(&self) -> bool {
+    pub(super) fn may_send_again(&self) -> bool {
         self.attempts_used() < self.dispatcher.policy.attempts_max
     }
 
@@ -332,7 +333,7 @@ impl Run {
         }
     }
 
-    fn give_up(&mut self, source: target::Error, started: Instant) -> Result<(), Error> {
+    pub(super) fn give_up(&mut self, source: target::Error, started: Instant) -> Result<(), Error> {
         self.delivered.state = match source.code() {
             Code::CountsDisagree => LoadState::Disagreed,
             // The next run asks again, and other work under this name is not let in between.
@@ -344,7 +345,7 @@ impl Run {
         Err(Error::Failed { label: self.delivery.label.clone(), attempts: self.delivered.attempts, elapsed, source })
     }
 
-    fn settle(&mut self, loaded: &Loaded) -> Result<(), Error> {
+    pub(super) fn settle(&mut self, loaded: &Loaded) -> Result<(), Error> {
         let delivered = &mut self.delivered;
         // Its answer may have been lost; an earlier run may have sent it, which is that run's to count.
         if delivered.attempts > 0 {
@@ -358,7 +359,7 @@ impl Run {
         self.record()
     }
 
-    fn record(&self) -> Result<(), Error> {
+    pub(super) fn record(&self) -> Result<(), Error> {
         let settled = Settled {
             state: self.delivered.state,
             transaction_id: self.delivered.transaction_id,
@@ -378,7 +379,7 @@ impl Run {
     }
 
     /// The same before something is sent again. Nothing is under way meanwhile, so that a drain ends it, too.
-    async fn back_off(&mut self, wait: Duration) -> Result<(), Error> {
+    pub(super) async fn back_off(&mut self, wait: Duration) -> Result<(), Error> {
         tokio::select! {
             () = self.dispatcher.clock.sleep(wait) => Ok(()),
             () = cancelled(&mut self.cancel) => Err(self.settle_after_cancel().await),
@@ -412,7 +413,7 @@ impl Run {
         Error::Cancelled
     }
 
-    fn entry(&self) -> LoadEntry {
+    pub(super) fn entry(&self) -> LoadEntry {
         let chunk = &self.delivery.chunk;
         LoadEntry {
             rows: chunk.rows,
@@ -438,7 +439,7 @@ async fn forgotten_before(dispatcher: &Dispatcher, label: &Label) -> Result<Opti
 }
 
 /// A random number from 0 to 1; the seed of every hash map is one.
-fn draw() -> f64 {
+pub(super) fn draw() -> f64 {
     let bits = RandomState::new().build_hasher().finish() >> 11;
     #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
     let draw = bits as f64 / (1_u64 << 53) as f64;

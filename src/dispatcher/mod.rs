@@ -17,10 +17,12 @@
 //! of loads under way ([`Gate`]) becomes smaller.
 
 mod attempt;
+mod ending;
 mod retry;
 
 #[cfg(test)]
 mod tests;
+mod transaction;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -122,6 +124,20 @@ pub enum Error {
         /// The label.
         label: Label,
     },
+    /// What was prepared is not any more, and nothing was committed.
+    #[error("load {label} was prepared and is not any more: {why}")]
+    NotPrepared {
+        /// The label.
+        label: Label,
+        /// What is known.
+        why: String,
+    },
+    /// It was decided to commit these, and they are not known to be.
+    #[error("the job is committed, but for {}", torn_text(loads))]
+    Torn {
+        /// The labels, and what is known of each.
+        loads: Vec<(Label, String)>,
+    },
     /// The job was cancelled.
     #[error("the job was cancelled")]
     Cancelled,
@@ -137,7 +153,8 @@ impl Failure for Error {
     fn code(&self) -> Code {
         match self {
             Self::Failed { source, .. } => source.code(),
-            Self::InDoubt { .. } => Code::InDoubt,
+            Self::InDoubt { .. } | Self::Torn { .. } => Code::InDoubt,
+            Self::NotPrepared { .. } => Code::RequestRefused,
             Self::Disagreed { .. } => Code::CountsDisagree,
             Self::OtherRows { .. } | Self::Broken(_) => Code::JournalUnusable,
             Self::Cancelled => Code::Interrupted,
@@ -152,6 +169,12 @@ impl Failure for Error {
                 "run the same import again: it asks the server about {label} before anything is sent; or ask yourself: \
                  shipload cluster label {label} --to TARGET"
             )),
+            Self::NotPrepared { .. } => Some("run the same import again: nothing of it is in the table".to_owned()),
+            Self::Torn { .. } => Some(
+                "run the same import again: it commits what is still prepared; of what the server has rolled back or \
+                 forgotten compare the table with the input, and say --again once the rows of this job are removed"
+                    .to_owned(),
+            ),
             Self::OtherRows { .. } => Some(
                 "the input has changed since the interrupted run: restore it to finish that one, or give the work another \
                  --job name to load everything anew"
@@ -165,6 +188,10 @@ impl Failure for Error {
             Self::Broken(_) => Some("run the same command again; please report this as a bug".to_owned()),
         }
     }
+}
+
+fn torn_text(loads: &[(Label, String)]) -> String {
+    loads.iter().map(|(label, why)| format!("{label} ({why})")).collect::<Vec<_>>().join(", ")
 }
 
 /// What a dispatcher works with.
@@ -192,6 +219,8 @@ pub struct Dispatcher {
     pub gate: Gate,
     /// Becomes true when what is under way is to be brought to an end, and nothing more to be begun.
     pub drain: watch::Receiver<bool>,
+    /// Whether loads are only prepared, to be committed all at once.
+    pub whole: bool,
 }
 
 /// How a dispatcher ended.

@@ -185,6 +185,7 @@ impl World {
             progress: Arc::new(Progress::default()),
             gate: Gate::new(Window::fixed(parallel), Arc::new(self.clock.clone())),
             drain: self.drain.subscribe(),
+            whole: false,
         }
     }
 
@@ -533,3 +534,6 @@ fn entry(chunk: &Chunk) -> LoadEntry {
         input: "/input.csv".into(),
     }
 }
+
+#[path = "whole_tests.rs"]
+mod whole;

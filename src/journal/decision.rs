@@ -74,3 +74,87 @@ impl Journal {
         runs.into_iter().map(read).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{Begun, LoadEntry, Settled};
+    use crate::model::{Label, LoadState};
+
+    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
+    fn entry(input: &str) -> LoadEntry {
+        LoadEntry {
+            rows: 3,
+            bytes: 12,
+            digest: u64::MAX,
+            state: LoadState::Sending,
+            transaction_id: None,
+            rows_loaded: 0,
+            rows_unselected: 0,
+            input: input.into(),
+        }
+    }
+
+    /// A journal in which the job `a` has prepared a load of `/a.csv` and stopped.
+    fn left_open(folder: &std::path::Path) -> (Journal, JobId, Label) {
+        let (job, label): (JobId, Label) = ("a".parse().unwrap(), "l-1".parse().unwrap());
+        let journal = Journal::open(folder).unwrap();
+        journal.begin(&Work { job: &job, fingerprint: "f", target: "t", inputs: &[] }, false, NOW).unwrap();
+        journal.as_a_whole(&job, 0).unwrap();
+        journal.sending(&job, 0, &label, &entry("/a.csv")).unwrap();
+        let settled =
+            Settled { state: LoadState::Prepared, transaction_id: Some(7), rows_loaded: 3, rows_unselected: 0 };
+        journal.settled(&job, 0, &label, &settled).unwrap();
+        (journal, job, label)
+    }
+
+    #[test]
+    fn what_is_prepared_stays_so_when_it_is_about_to_be_sent_once_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let (journal, job, label) = left_open(folder.path());
+        for _ in 0..2 {
+            let known = journal.sending(&job, 0, &label, &entry("/a.csv")).unwrap().unwrap();
+            assert_eq!((known.state, known.transaction_id), (LoadState::Prepared, Some(7)));
+        }
+        assert_eq!(journal.loads(&job, 0).unwrap()[0].1.rows_loaded, 3);
+    }
+
+    #[test]
+    fn a_decision_is_found_by_the_next_process_and_goes_before_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (journal, job, label) = left_open(folder.path());
+        assert_eq!(journal.decision(&job, 0).unwrap(), None);
+        let report = Report { rows_read: 3, ..Report::new("t", "now".into()) };
+        journal.decide(&job, 0, &report, NOW).unwrap();
+        let journal = Journal::open(folder.path()).unwrap();
+        assert_eq!(journal.decision(&job, 0).unwrap(), Some(report));
+        let work = Work { job: &job, fingerprint: "f", target: "t", inputs: &[] };
+        assert!(matches!(journal.begin(&work, true, NOW), Ok(Begun::Resumed { run: 0 })), "COMMIT-1");
+        // What the server has lost cannot be committed by any run; loading anew is the way out.
+        let lost = Settled { state: LoadState::InDoubt, transaction_id: None, rows_loaded: 0, rows_unselected: 0 };
+        journal.settled(&job, 0, &label, &lost).unwrap();
+        assert!(matches!(journal.begin(&work, true, NOW), Ok(Begun::New { run: 1 })));
+    }
+
+    #[test]
+    fn runs_whose_place_other_work_takes_are_abandoned_and_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let (journal, job, _) = left_open(folder.path());
+        let other: JobId = "b".parse().unwrap();
+        let (inputs, others) = (["/a.csv".to_owned()], ["/b.csv".to_owned()]);
+        let work = |job, fingerprint, inputs| Work { job, fingerprint, target: "t", inputs };
+        for (work, again, wanted) in [
+            (work(&job, "f", &inputs[..]), false, 0),
+            (work(&job, "f", &inputs), true, 1),
+            (work(&job, "g", &inputs), false, 1),
+            (work(&other, "g", &inputs), false, 1),
+            (work(&other, "g", &others), false, 0),
+            (Work { target: "u", ..work(&other, "g", &inputs) }, false, 0),
+        ] {
+            assert_eq!(journal.abandoned(&work, again).unwrap().len(), wanted, "{work:?} {again}");
+        }
+        journal.decide(&job, 0, &Report::new("t", "now".into()), NOW).unwrap();
+        assert!(journal.abandoned(&work(&other, "g", &inputs), false).unwrap().is_empty(), "there is only forward");
+    }
+}

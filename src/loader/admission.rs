@@ -21,22 +21,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long a lease may be held before somebody is told: who only looks at a job holds it for a moment.
 const LOOKS_BEFORE_TELLING: u32 = 2;
 
-/// A job that may begin.
-pub(super) struct Admitted {
-    pub(super) journal: Arc<Journal>,
-    pub(super) begun: Begun,
-    /// Held until the job's end is written down.
-    pub(super) lease: Lease,
-}
-
-/// Asks the journal whether there is anything to do, once no other process is at it.
+/// Opens the journal, and waits until no other process is at the job. The lease is held until the job's end is written
+/// down.
 pub(super) async fn admit(
     spec: &JobSpec,
     identity: &Identity,
-    target: &str,
     clock: &Arc<dyn Clock>,
     stop: &mut Stop,
-) -> Result<Admitted, Error> {
+) -> Result<(Arc<Journal>, Lease), Error> {
     let job = &identity.job;
     if spec.only.as_ref().is_some_and(|only| *only != identity.fingerprint) {
         return Err(journal::Error::OtherWork { job: job.to_string(), finished: None }.into());
@@ -47,12 +39,17 @@ pub(super) async fn admit(
     if waited && journal.is_cancelled(job)? {
         return Err(dispatcher::Error::Cancelled.into());
     }
-    let work = Work { job, fingerprint: &identity.fingerprint, target, inputs: identity.guarded() };
-    let begun = task::block_in_place(|| begin(&journal, &work, spec, identity.stream, clock.now()))?;
-    Ok(Admitted { journal, begun, lease })
+    Ok((journal, lease))
 }
 
-fn begin(journal: &Journal, work: &Work<'_>, spec: &JobSpec, stream: bool, now: SystemTime) -> Result<Begun, Error> {
+/// Asks the journal whether there is anything to do.
+pub(super) fn begin(
+    journal: &Journal,
+    work: &Work<'_>,
+    spec: &JobSpec,
+    stream: bool,
+    now: SystemTime,
+) -> Result<Begun, Error> {
     let begun = journal.begin(work, spec.again, now)?;
     if let Begun::New { run } | Begun::Resumed { run } = begun {
         journal.taken_up(work.job, run, spec.recipe.as_deref(), stream)?;

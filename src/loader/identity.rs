@@ -12,7 +12,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::error::Error;
-use super::spec::JobSpec;
+use super::spec::{CommitScope, JobSpec};
 use crate::model::{JobId, Label};
 use crate::source::{self, Input};
 
@@ -47,7 +47,7 @@ impl Identity {
             contents.push(content(input)?);
         }
         let unique = (stream && spec.name.is_none()).then(|| (nanos(now), std::process::id()));
-        let work = json!({
+        let mut work = json!({
             "target": address,
             "inputs": contents,
             "format": spec.reading.format.map(|format| format.to_string()),
@@ -59,6 +59,10 @@ impl Identity {
             "load_bytes": spec.load_size.0,
             "unique": unique,
         });
+        if spec.commit == CommitScope::Job {
+            // Its chunks are other ones: a transaction takes no quoted CSV.
+            work["commit"] = "job".into();
+        }
         let digest = Sha256::digest(work.to_string().as_bytes());
         let fingerprint = hex(&digest)[..FINGERPRINT_DIGITS].to_owned();
         let job = match &spec.name {

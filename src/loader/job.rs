@@ -8,20 +8,20 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task;
 
-use super::admission::{self, Admitted};
+use super::admission;
 use super::error::Error;
 use super::identity::Identity;
 use super::prepare::{self, Preparation, Prepared};
 use super::reading::{self, Read, Reading};
 use super::sink::{Exit, InputContext, JobSink};
-use super::spec::JobSpec;
+use super::spec::{CommitScope, JobSpec};
 use super::stop::{self, Stop};
 use super::{Ended, Loader};
 use crate::clock::rfc3339;
 use crate::dispatcher::{self, Delivered, Dispatcher, Outcome, Policy};
 use crate::failure::{Code, Failure as _, chain};
 use crate::governor::{Budget, Gate, Pace, Window};
-use crate::journal::{self, Begun, Journal, Lease};
+use crate::journal::{self, Begun, Journal, Lease, Work};
 use crate::model::report::{ErrorReport, SlowReport};
 use crate::model::{JobState, LoadReport, LoadState, Report, invariant};
 use crate::pipeline::Context;
@@ -44,19 +44,19 @@ pub(super) async fn run(loader: &Loader, spec: &JobSpec, stop: Stop) -> Ended {
 }
 
 /// The state of one run.
-struct Account<'a> {
-    loader: &'a Loader,
-    report: Report,
+pub(super) struct Account<'a> {
+    pub(super) loader: &'a Loader,
+    pub(super) report: Report,
     started: Instant,
     already: Option<String>,
-    notices: Vec<String>,
+    pub(super) notices: Vec<String>,
 }
 
 /// A run that the journal has let begin.
-struct Started {
-    identity: Identity,
-    journal: Option<Arc<Journal>>,
-    run: u32,
+pub(super) struct Started {
+    pub(super) identity: Identity,
+    pub(super) journal: Option<Arc<Journal>>,
+    pub(super) run: u32,
     _lease: Option<Lease>,
 }
 
@@ -82,8 +82,13 @@ impl<'a> Account<'a> {
         let Stop { drain, cancel } = stop;
         let cancel = admission::with_requests(started.journal.as_ref(), &started.identity, &clock, cancel);
         let stop = Stop { drain, cancel };
-        let deadline = spec.deadline.map(|after| (after, self.started + after));
-        let result = stop::within(deadline, clock, stop, |stop| self.load(spec, &started, inputs, limits, stop)).await;
+        let result = if let Some(report) = self.decided(&started)? {
+            let dispatcher = self.dispatcher(spec, &started, limits.parallel, stop.drain);
+            self.go_forward(&dispatcher.expect("a decision is in a journal"), report, &stop.cancel).await
+        } else {
+            let deadline = spec.deadline.map(|after| (after, self.started + after));
+            stop::within(deadline, clock, stop, |stop| self.load(spec, &started, inputs, limits, stop)).await
+        };
         self.finish_journal(&started, result)
     }
 
@@ -92,8 +97,16 @@ impl<'a> Account<'a> {
         if spec.dry_run {
             return Ok(Some(Started { identity, journal: None, run: 0, _lease: None }));
         }
-        let admitted = admission::admit(spec, &identity, &self.report.target, &self.loader.clock, stop).await?;
-        let Admitted { journal, begun, lease } = admitted;
+        let (journal, lease) = admission::admit(spec, &identity, &self.loader.clock, stop).await?;
+        let work = Work {
+            job: &identity.job,
+            fingerprint: &identity.fingerprint,
+            target: &self.report.target,
+            inputs: identity.guarded(),
+        };
+        self.sweep(&journal, &work, spec).await?;
+        let now = self.loader.clock.now();
+        let begun = task::block_in_place(|| admission::begin(&journal, &work, spec, identity.stream, now))?;
         let run = match begun {
             Begun::New { run } | Begun::Resumed { run } => run,
             Begun::Finished { at, report } => {
@@ -135,18 +148,20 @@ impl<'a> Account<'a> {
             let work = self.reading(spec, started, inputs, exit, &budget);
             move || work.run(&halt)
         });
-        let outcome = match &started.journal {
-            Some(journal) => {
-                let dispatcher = self.dispatcher(spec, started, journal, limits.parallel, stop.drain);
-                dispatcher.run(receiver, halted, stop.cancel).await
-            }
-            None => until_read(halted, stop).await,
+        let dispatcher = self.dispatcher(spec, started, limits.parallel, stop.drain.clone());
+        let outcome = match &dispatcher {
+            Some(dispatcher) => dispatcher.clone().run(receiver, halted, stop.cancel.clone()).await,
+            None => until_read(halted, stop.clone()).await,
         };
         // Whether it ended well or not, nothing more will be taken: a pipeline that still waits for room must not.
         if outcome.failure.is_some() {
             budget.close();
         }
-        self.settle(outcome, reading).await
+        let result = self.settle(outcome, reading).await;
+        match dispatcher.filter(|dispatcher| dispatcher.whole) {
+            Some(dispatcher) => self.end_whole(&dispatcher, result, &stop.cancel).await,
+            None => result,
+        }
     }
 
     /// A table that would have to be made lacks what an earlier try has loaded.
@@ -185,6 +200,7 @@ impl<'a> Account<'a> {
             input: InputContext::default(),
             first: None,
             begun: false,
+            whole: spec.commit == CommitScope::Job,
             failure: None,
         };
         let context =
@@ -204,15 +220,15 @@ impl<'a> Account<'a> {
         &self,
         spec: &JobSpec,
         started: &Started,
-        journal: &Arc<Journal>,
         parallel: Parallel,
         drain: watch::Receiver<bool>,
-    ) -> Dispatcher {
+    ) -> Option<Dispatcher> {
+        let journal = started.journal.as_ref()?;
         let window = match parallel {
             Parallel::Fixed(loads) => Window::fixed(loads),
             Parallel::Auto(loads_max) => Window::climbing(loads_max),
         };
-        Dispatcher {
+        Some(Dispatcher {
             job: started.identity.job.clone(),
             run: started.run,
             inputs: Arc::clone(&started.identity.paths),
@@ -224,7 +240,8 @@ impl<'a> Account<'a> {
             progress: self.loader.progress(),
             gate: Gate::new(window, Arc::clone(&self.loader.clock)),
             drain,
-        }
+            whole: spec.commit == CommitScope::Job,
+        })
     }
 
     /// Brings together how reading and sending ended.
@@ -295,7 +312,7 @@ impl<'a> Account<'a> {
     }
 
     /// Fills in what is known at the end.
-    fn conclude(&mut self, error: Option<&Error>) {
+    pub(super) fn conclude(&mut self, error: Option<&Error>) {
         let progress = &self.loader.progress;
         let elapsed = self.loader.clock.instant() - self.started;
         let report = &mut self.report;

@@ -20,6 +20,7 @@ mod settle;
 mod sink;
 mod spec;
 mod stop;
+mod whole;
 
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ use tokio::sync::watch;
 pub use error::{Error, FirstReject};
 pub use rejected::{Reason, ReasonCount, Rejected, RejectedFile};
 pub use settle::{Unsettled, is_open};
-pub use spec::{CodecChoice, JobSpec, LOAD_SIZE, MEMORY, RejectLimit, WireChoice};
+pub use spec::{CodecChoice, CommitScope, JobSpec, LOAD_SIZE, MEMORY, RejectLimit, WireChoice};
 
 pub use crate::journal::Error as JournalError;
 pub use crate::journal::{Holder, JobEntry, JobStanding, Journal, Lease, LoadEntry};

@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 use tokio::task;
 
 use super::error::Error;
-use super::spec::{CodecChoice, JobSpec, WireChoice};
+use super::spec::{CodecChoice, CommitScope, JobSpec, WireChoice};
 use crate::encoder;
 use crate::failure::{Code, Failure};
 use crate::model::{Codec, Column, Table, WireFormat};
@@ -105,7 +105,7 @@ fn match_input(input: Input, probed: Probed, table: &Table, spec: &JobSpec) -> R
     let mapping = mapping::map(&input.path, &fields, table, spec.columns.as_deref())?;
     let notices = mapping.notices.clone();
     let columns: Vec<Column> = mapping.projected.iter().map(|projected| projected.column.clone()).collect();
-    let wire = choose_wire(spec.wire, &columns)?;
+    let wire = choose_wire(spec, &columns)?;
     let prepared = Prepared {
         known: mapping.known.clone(),
         settings: Arc::new(settings(spec, &mapping, &columns)),
@@ -118,8 +118,13 @@ fn match_input(input: Input, probed: Probed, table: &Table, spec: &JobSpec) -> R
     Ok((prepared, notices))
 }
 
-fn choose_wire(choice: WireChoice, columns: &[Column]) -> Result<WireFormat, Error> {
-    match choice {
+fn choose_wire(spec: &JobSpec, columns: &[Column]) -> Result<WireFormat, Error> {
+    if spec.commit == CommitScope::Job {
+        // The server reads no quotes inside a transaction, and takes them for a part of the value (SR §4.4).
+        let what = || "a transaction takes no quoted CSV, which --commit job would need for it".to_owned();
+        return if spec.wire == WireChoice::Csv { Err(Error::Wire { what: what() }) } else { Ok(WireFormat::Json) };
+    }
+    match spec.wire {
         WireChoice::Auto => Ok(encoder::wire_for(columns)),
         WireChoice::Json => Ok(WireFormat::Json),
         WireChoice::Csv => match encoder::carries(WireFormat::Csv, columns) {

@@ -37,6 +37,8 @@ pub(super) struct JobSink {
     pub(super) first: Option<Box<FirstReject>>,
     /// Whether a chunk was handed on.
     pub(super) begun: bool,
+    /// Whether what is handed on stays invisible until the whole job is committed.
+    pub(super) whole: bool,
     /// Why it said stop, where the reason is its own.
     pub(super) failure: Option<Error>,
 }
@@ -92,7 +94,7 @@ impl Sink for JobSink {
             Exit::Queue(queue) => {
                 let label = self.identity.label(self.run, chunk.input, sequence, side, chunk.digest);
                 let settings = Arc::clone(&self.input.settings);
-                self.begun = true;
+                self.begun = !self.whole;
                 queue.blocking_send(Delivery { label, chunk, settings, permit }).map_err(|_| Stopped)
             }
         }

@@ -28,6 +28,8 @@ pub struct JobSpec {
     pub filter: Option<String>,
     /// Further Stream Load headers.
     pub headers: Vec<(String, String)>,
+    /// What becomes visible at once.
+    pub commit: CommitScope,
     /// The text format on the wire.
     pub wire: WireChoice,
     /// The compression on the wire.
@@ -77,6 +79,7 @@ impl JobSpec {
             columns: None,
             filter: None,
             headers: Vec::new(),
+            commit: CommitScope::Load,
             wire: WireChoice::Auto,
             codec: CodecChoice::Auto,
             load_size: LOAD_SIZE,
@@ -92,6 +95,15 @@ impl JobSpec {
             only: None,
         }
     }
+}
+
+/// What becomes visible at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitScope {
+    /// Each load, when it lands.
+    Load,
+    /// The whole job, or nothing of it: every load is prepared, and all are committed at the end.
+    Job,
 }
 
 /// The wire format, as asked for.

@@ -1,8 +1,9 @@
 //! The database's side: a table behind HTTP endpoints that takes loads under labels.
 //!
 //! [`Target`] is what the engine asks for. [`starrocks::StarRocks`] answers it by Stream Load, and by the transaction
-//! interface where a load is to be prepared first and committed later. Every load is one `PUT`, and no body byte leaves before the node that will take it has said `100 Continue`. Where a request has left and no answer
-//! came, the failure is [`Error::Unconfirmed`], and only the label's state can settle it.
+//! interface where a load is to be prepared first and committed later. Every load is one `PUT`, and no body byte leaves
+//! before the node that will take it has said `100 Continue`. Where a request has left and no answer came, the failure
+//! is [`Error::Unconfirmed`], and only the label's state can settle it.
 //!
 //! ```text
 //!  Chunk, LoadSettings ─▶ request ─▶ route ─▶ http ─▶ (node)

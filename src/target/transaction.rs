@@ -143,7 +143,15 @@ impl StarRocks {
         reached: &Reached,
         sent: &Sent<'_>,
     ) -> Result<Option<Reply>, Error> {
-        let Some(reply) = read(reached) else { return Err(no_reply(reached)) };
+        let Some(reply) = read(reached) else {
+            return Err(match no_reply(reached) {
+                // The transaction has begun, so that this is a node of the cluster: nonsense from it passes.
+                Error::AnswerUnreadable { address, excerpt, .. } if operation != Operation::Begin => {
+                    Error::AnswerUnreadable { address, excerpt, sent: true }
+                }
+                error => error,
+            });
+        };
         match judge(operation, &reply, sent) {
             Verdict::Done if operation == Operation::Load && !reached.answer.sent => Err(Error::Failed {
                 after: None,

@@ -23,4 +23,5 @@ mod rejects;
 mod stalls;
 mod support;
 mod surprises;
+mod transactions;
 mod values;

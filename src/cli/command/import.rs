@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use tokio::sync::watch;
 
 use super::{Interrupt, on_runtime, stop_when_interrupted};
-use crate::cli::args::{Compression, ImportArgs, Output, Wire};
+use crate::cli::args::{Commit, Compression, ImportArgs, Output, Wire};
 use crate::cli::exit::Exit;
 use crate::cli::render;
 use crate::cli::render::progress::Bar;
 use crate::config::{self, ConnectOptions, Connected};
 use crate::failure::{Failure as _, chain};
-use crate::loader::{CodecChoice, Ended, JobSpec, Loader, Stop, WireChoice};
+use crate::loader::{CodecChoice, CommitScope, Ended, JobSpec, Loader, Stop, WireChoice};
 use crate::model::Codec;
 
 pub(in crate::cli) fn run(args: ImportArgs) -> Exit {
@@ -103,6 +103,10 @@ fn spec(args: &ImportArgs, connected: &Connected) -> Result<JobSpec, config::Err
         columns: args.columns.clone(),
         filter: args.filter.clone(),
         headers: connected.headers(&args.set)?,
+        commit: match args.commit {
+            Commit::Load => CommitScope::Load,
+            Commit::Job => CommitScope::Job,
+        },
         wire: match args.wire {
             Wire::Auto => WireChoice::Auto,
             Wire::Csv => WireChoice::Csv,

@@ -1,0 +1,279 @@
+//! Loads of a job that is committed as a whole: each one prepared, then all committed or all rolled back.
+//!
+//! ```text
+//!  Delivery ─▶ journal: sending ─▶ begin, load, prepare ─┬─ counts agree ─▶ journal: prepared
+//!                                          ▲             └─ anything else ─▶ roll back, confirmed ─┐
+//!                                          └───────────────────────────────────────────────────────┘
+//! ```
+//!
+//! Nothing of it is in the table before the commit, so that every failure has one remedy: away with the transaction, and
+//! once more from its start. A label that this journal has never sent under belongs to somebody else, whose transaction is
+//! waited for and not touched.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::attempt::{Run, cancelled};
+use super::ending::{End, Ending, Goal};
+use super::retry::Decision;
+use super::{Dispatcher, Error};
+use crate::journal::{LoadEntry, Settled};
+use crate::model::{Label, LoadState};
+use crate::target::{self, LabelState, Loaded, Prepared};
+use crate::telemetry::Progress;
+
+/// How long a failed job tries to roll a transaction back, before it leaves that to the next run.
+const ROLL_BACK_MAX: Duration = Duration::from_mins(1);
+
+impl Run {
+    /// Prepares one chunk.
+    pub(super) async fn prepare_until_settled(&mut self) -> Result<(), Error> {
+        let started = self.dispatcher.clock.instant();
+        let entry = self.entry();
+        let dispatcher = &self.dispatcher;
+        let known = dispatcher.journal.sending(&dispatcher.job, dispatcher.run, &self.delivery.label, &entry)?;
+        if let Some(known) = &known
+            && (self.known(known)? || self.left_behind(known).await?)
+        {
+            return Ok(());
+        }
+        loop {
+            let error = match self.prepare_once().await? {
+                Ok(prepared) => return self.keep(&prepared),
+                Err(error) => error,
+            };
+            Progress::add(&self.dispatcher.progress.attempts_failed, 1);
+            let busy = matches!(error, target::Error::LabelBusy { .. });
+            let goal = if busy { Goal::LeaveAlone } else { Goal::RollBack };
+            match self.end(goal).await? {
+                Ok(End::Applied { visible }) => return self.settle(&Loaded::before(visible)),
+                Ok(End::Nothing(_)) => {}
+                Err(why) => {
+                    tracing::warn!("{}: {why}", self.delivery.label);
+                    // Of somebody else's nothing is left to do; of ours the next run has to know.
+                    self.open = !busy;
+                    return self.give_up(error, started);
+                }
+            }
+            let wait = match self.decide(&error) {
+                Decision::GiveUp => return self.give_up(error, started),
+                Decision::Ask(_) if !self.may_send_again() => return self.give_up(error, started),
+                Decision::SendAgain(wait) | Decision::Ask(wait) => wait,
+            };
+            self.warn(&error, &format!("rolled back, trying again in {:.1} s", wait.as_secs_f64()));
+            self.back_off(wait).await?;
+        }
+    }
+
+    /// What an earlier try left behind under the label: kept where it is prepared there and was checked here, cleared
+    /// away otherwise. Whether there is nothing left to do.
+    async fn left_behind(&mut self, known: &LoadEntry) -> Result<bool, Error> {
+        if known.state == LoadState::Aborted {
+            return Ok(false);
+        }
+        if known.state == LoadState::Prepared {
+            let state = tokio::select! {
+                state = self.dispatcher.target.label_state(&self.delivery.label) => state,
+                () = cancelled(&mut self.cancel) => return Err(Error::Cancelled),
+            };
+            if matches!(state, Ok(LabelState::Prepared)) {
+                self.keep(&Prepared {
+                    transaction_id: known.transaction_id,
+                    rows_loaded: known.rows_loaded,
+                    rows_unselected: known.rows_unselected,
+                })?;
+                return Ok(true);
+            }
+        }
+        match self.end(Goal::RollBack).await? {
+            Ok(End::Applied { visible }) => self.settle(&Loaded::before(visible)).map(|()| true),
+            Ok(End::Nothing(_)) => {
+                // Until now the journal may call it prepared.
+                self.delivered.state = LoadState::Sending;
+                self.record().map(|()| false)
+            }
+            Err(why) => Err(Error::InDoubt { label: self.delivery.label.clone(), why, source: None }),
+        }
+    }
+
+    /// Sends once. The outer error is a cancel.
+    async fn prepare_once(&mut self) -> Result<Result<Prepared, target::Error>, Error> {
+        let chunk = &self.delivery.chunk;
+        let sending = async {
+            self.dispatcher.pace.request().await;
+            self.dispatcher.pace.send(chunk.body_bytes).await;
+            let pass = self.dispatcher.gate.enter().await;
+            (pass, self.dispatcher.target.prepare(&self.delivery.label, chunk, &self.delivery.settings).await)
+        };
+        self.delivered.attempts += 1;
+        let (pass, result) = tokio::select! {
+            result = sending => result,
+            // What is open is rolled back with the rest of the job.
+            () = cancelled(&mut self.cancel) => return Err(Error::Cancelled),
+        };
+        self.tell(pass, result.as_ref().err());
+        if result.is_ok() {
+            Progress::add(&self.dispatcher.progress.bytes_sent, chunk.body_bytes);
+        }
+        Ok(result)
+    }
+
+    async fn end(&mut self, goal: Goal) -> Result<Result<End, String>, Error> {
+        let ending = self.dispatcher.ending(self.dispatcher.policy.settle_max);
+        let ended = tokio::select! {
+            ended = ending.reach(goal, &self.delivery.label) => ended,
+            () = cancelled(&mut self.cancel) => return Err(Error::Cancelled),
+        };
+        Ok(ended)
+    }
+
+    fn keep(&mut self, prepared: &Prepared) -> Result<(), Error> {
+        let delivered = &mut self.delivered;
+        // Where the filter left no row there is no transaction, and nothing to wait for.
+        let nothing = prepared.transaction_id.is_none() && prepared.rows_loaded == 0;
+        delivered.state = if nothing { LoadState::Visible } else { LoadState::Prepared };
+        delivered.transaction_id = prepared.transaction_id;
+        delivered.rows_loaded = prepared.rows_loaded;
+        delivered.rows_unselected = prepared.rows_unselected;
+        self.record()
+    }
+}
+
+impl Dispatcher {
+    fn ending(&self, patience: Duration) -> Ending {
+        Ending {
+            target: std::sync::Arc::clone(&self.target),
+            clock: std::sync::Arc::clone(&self.clock),
+            policy: self.policy,
+            patience,
+        }
+    }
+
+    /// Whether every one of these is still prepared, or committed already.
+    ///
+    /// # Errors
+    /// Names the first that is not, or what keeps the server from saying.
+    pub async fn all_prepared(&self, labels: &[Label]) -> Result<(), Error> {
+        for label in labels {
+            let why = match self.target.label_state(label).await {
+                Ok(LabelState::Prepared | LabelState::Committed | LabelState::Visible) => continue,
+                Ok(LabelState::Aborted) => "the server has rolled it back".to_owned(),
+                Ok(LabelState::Unknown) => "the server does not know it any more".to_owned(),
+                Ok(LabelState::Prepare) => "somebody else has begun it anew".to_owned(),
+                Err(source) => source.to_string(),
+            };
+            return Err(Error::NotPrepared { label: label.clone(), why });
+        }
+        Ok(())
+    }
+
+    /// Commits what was decided upon; the journal learns of each. Says which are in the table, and whether readers see
+    /// them.
+    ///
+    /// # Errors
+    /// Names those that are not, after all others are done.
+    pub async fn commit_all(
+        &self,
+        loads: Vec<(Label, LoadEntry)>,
+        cancel: &watch::Receiver<bool>,
+    ) -> (Vec<(Label, LoadState)>, Option<Error>) {
+        let mut done = Vec::new();
+        let mut torn = Vec::new();
+        let mut failure = None;
+        for (label, entry, ended) in self.end_all(Goal::Commit, self.policy.settle_max, loads, Some(cancel)).await {
+            let state = match ended {
+                Some(Ok(End::Applied { visible: true })) => LoadState::Visible,
+                Some(Ok(End::Applied { visible: false })) => LoadState::Committed,
+                Some(Ok(End::Nothing(state))) => {
+                    let what = if state == LabelState::Aborted { "rolled back" } else { "unknown" };
+                    torn.push((label.clone(), format!("{what} at the server")));
+                    LoadState::InDoubt
+                }
+                Some(Err(why)) => {
+                    torn.push((label, why));
+                    continue;
+                }
+                None => {
+                    failure = Some(Error::Cancelled);
+                    continue;
+                }
+            };
+            if let Err(error) = self.note(&label, &entry, state) {
+                failure = Some(error);
+            }
+            done.push((label, state));
+        }
+        if !torn.is_empty() {
+            failure = Some(Error::Torn { loads: torn });
+        }
+        (done, failure)
+    }
+
+    /// Rolls back what is open; the journal learns of each. What cannot be rolled back now is left to the next run.
+    pub async fn roll_back_all(&self, loads: Vec<(Label, LoadEntry)>) -> Vec<(Label, LoadState)> {
+        let mut done = Vec::new();
+        for (label, entry, ended) in self.end_all(Goal::RollBack, ROLL_BACK_MAX, loads, None).await {
+            let state = match ended {
+                Some(Ok(End::Nothing(_))) => LoadState::Aborted,
+                Some(Ok(End::Applied { .. })) => LoadState::Visible,
+                Some(Err(why)) => {
+                    tracing::warn!("{label} could not be rolled back, the next run will: {why}");
+                    continue;
+                }
+                None => continue,
+            };
+            if let Err(error) = self.note(&label, &entry, state) {
+                tracing::warn!("{error}");
+            }
+            done.push((label, state));
+        }
+        done
+    }
+
+    /// The same for several at a time; nothing where a cancel came first.
+    async fn end_all(
+        &self,
+        goal: Goal,
+        patience: Duration,
+        loads: Vec<(Label, LoadEntry)>,
+        cancel: Option<&watch::Receiver<bool>>,
+    ) -> Vec<(Label, LoadEntry, Option<Result<End, String>>)> {
+        let mut under_way = JoinSet::new();
+        let mut ended = Vec::new();
+        for (label, entry) in loads {
+            if under_way.len() >= self.gate.limit() {
+                ended.extend(under_way.join_next().await.and_then(Result::ok));
+            }
+            let (ending, mut cancel) = (self.ending(patience), cancel.cloned());
+            under_way.spawn(async move {
+                let reached = tokio::select! {
+                    biased;
+                    reached = ending.reach(goal, &label) => Some(reached),
+                    () = async {
+                        match &mut cancel {
+                            Some(cancel) => cancelled(cancel).await,
+                            None => std::future::pending().await,
+                        }
+                    } => None,
+                };
+                (label, entry, reached)
+            });
+        }
+        while let Some(one) = under_way.join_next().await {
+            ended.extend(one.ok());
+        }
+        ended
+    }
+
+    fn note(&self, label: &Label, entry: &LoadEntry, state: LoadState) -> Result<(), Error> {
+        let settled = Settled {
+            state,
+            transaction_id: entry.transaction_id,
+            rows_loaded: entry.rows_loaded,
+            rows_unselected: entry.rows_unselected,
+        };
+        Ok(self.journal.settled(&self.job, self.run, label, &settled)?)
+    }
+}

@@ -1,0 +1,150 @@
+//! A job that is committed as a whole: from everything prepared to everything committed, or back.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task;
+
+use super::error::Error;
+use super::job::{Account, Started};
+use super::spec::JobSpec;
+use crate::dispatcher::{Dispatcher, Policy};
+use crate::governor::{Gate, Pace, Window};
+use crate::journal::{self, Journal, LoadEntry, Work};
+use crate::model::{Label, LoadState, Report};
+use crate::telemetry::Progress;
+
+impl Account<'_> {
+    /// The report of an earlier try that has decided to commit and did not come to its end.
+    pub(super) fn decided(&self, started: &Started) -> Result<Option<Report>, Error> {
+        let Some(journal) = &started.journal else { return Ok(None) };
+        Ok(task::block_in_place(|| journal.decision(&started.identity.job, started.run))?)
+    }
+
+    /// Rolls back what runs have left open whose place this work takes. Only what the journal names is touched.
+    pub(super) async fn sweep(&self, journal: &Arc<Journal>, work: &Work<'_>, spec: &JobSpec) -> Result<(), Error> {
+        for (job, run) in task::block_in_place(|| journal.abandoned(work, spec.again))? {
+            // A process that is at work on it keeps it.
+            let own = job == *work.job;
+            let now = self.loader.clock.now();
+            let lease = if own { None } else { task::block_in_place(|| journal.lease(&job, now))? };
+            if !own && lease.is_none() {
+                return Err(journal::Error::Driven { job: job.to_string() }.into());
+            }
+            let open = open(task::block_in_place(|| journal.loads(&job, run))?);
+            tracing::info!("rolling back {} transactions that job {job} has left open", open.len());
+            let dispatcher = Dispatcher {
+                job,
+                run,
+                inputs: Arc::default(),
+                target: Arc::clone(&self.loader.target),
+                journal: Arc::clone(journal),
+                pace: Pace::default(),
+                policy: Policy::default(),
+                clock: Arc::clone(&self.loader.clock),
+                progress: self.loader.progress(),
+                gate: Gate::new(Window::fixed(spec.parallel.unwrap_or(1)), Arc::clone(&self.loader.clock)),
+                drain: watch::channel(false).1,
+                whole: true,
+            };
+            dispatcher.roll_back_all(open).await;
+            drop(lease);
+        }
+        Ok(())
+    }
+
+    /// Decides, once everything is read and sent: commits all of it, or rolls all of it back.
+    pub(super) async fn end_whole(
+        &mut self,
+        dispatcher: &Dispatcher,
+        result: Result<(), Error>,
+        cancel: &watch::Receiver<bool>,
+    ) -> Result<(), Error> {
+        let result = match result {
+            Ok(()) => self.decide(dispatcher).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = result {
+            let open = open(self.entries(dispatcher)?);
+            self.learn(&dispatcher.roll_back_all(open).await);
+            return Err(error);
+        }
+        self.forward(dispatcher, cancel).await
+    }
+
+    /// The last look before the decision, and the decision.
+    async fn decide(&mut self, dispatcher: &Dispatcher) -> Result<(), Error> {
+        let prepared: Vec<Label> = self
+            .report
+            .loads
+            .iter()
+            .filter(|load| load.state == LoadState::Prepared)
+            .map(|load| load.label.parse().expect("a report names labels"))
+            .collect();
+        // A stream that brought other rows this time has left others behind.
+        let stale =
+            open(self.entries(dispatcher)?).into_iter().filter(|(label, _)| !prepared.contains(label)).collect();
+        dispatcher.roll_back_all(stale).await;
+        dispatcher.all_prepared(&prepared).await?;
+        self.conclude(None);
+        let now = self.loader.clock.now();
+        task::block_in_place(|| dispatcher.journal.decide(&dispatcher.job, dispatcher.run, &self.report, now))?;
+        Ok(())
+    }
+
+    /// Goes on from the decision of an earlier try. The inputs are not read again.
+    pub(super) async fn go_forward(
+        &mut self,
+        dispatcher: &Dispatcher,
+        decided: Report,
+        cancel: &watch::Receiver<bool>,
+    ) -> Result<(), Error> {
+        self.notices
+            .push("an earlier run had read everything and decided to commit; this one ends its work".to_owned());
+        let progress = self.loader.progress();
+        Progress::add(&progress.rows_read, decided.rows_read);
+        Progress::add(&progress.rows_rejected, decided.rows_rejected);
+        let started_at = std::mem::take(&mut self.report.started_at);
+        self.report = Report { started_at, ..decided };
+        self.forward(dispatcher, cancel).await
+    }
+
+    async fn forward(&mut self, dispatcher: &Dispatcher, cancel: &watch::Receiver<bool>) -> Result<(), Error> {
+        let entries = self.entries(dispatcher)?;
+        let landed = |state| matches!(state, LoadState::Visible | LoadState::Committed);
+        let (done, left): (Vec<_>, Vec<_>) = entries
+            .into_iter()
+            .filter(|(_, entry)| landed(entry.state) || is_open(entry.state))
+            .partition(|(_, entry)| landed(entry.state));
+        self.learn(&done.iter().map(|(label, entry)| (label.clone(), entry.state)).collect::<Vec<_>>());
+        let (committed, failure) = dispatcher.commit_all(left, cancel).await;
+        self.learn(&committed);
+        // The sums are made anew: an earlier try may have counted some of them.
+        let entries: HashMap<Label, LoadEntry> = self.entries(dispatcher)?.into_iter().collect();
+        let in_table = || entries.values().filter(|entry| landed(entry.state));
+        self.report.rows_loaded = in_table().map(|entry| entry.rows_loaded).sum();
+        self.report.rows_unselected = in_table().map(|entry| entry.rows_unselected).sum();
+        failure.map_or(Ok(()), |failure| Err(failure.into()))
+    }
+
+    fn entries(&self, dispatcher: &Dispatcher) -> Result<Vec<(Label, LoadEntry)>, Error> {
+        Ok(task::block_in_place(|| dispatcher.journal.loads(&dispatcher.job, dispatcher.run))?)
+    }
+
+    /// Brings the report up to date.
+    fn learn(&mut self, states: &[(Label, LoadState)]) {
+        let states: HashMap<&str, LoadState> = states.iter().map(|(label, state)| (label.as_str(), *state)).collect();
+        for load in &mut self.report.loads {
+            load.state = states.get(load.label.as_str()).copied().unwrap_or(load.state);
+        }
+    }
+}
+
+fn is_open(state: LoadState) -> bool {
+    matches!(state, LoadState::Sending | LoadState::Prepared | LoadState::InDoubt)
+}
+
+fn open(loads: Vec<(Label, LoadEntry)>) -> Vec<(Label, LoadEntry)> {
+    loads.into_iter().filter(|(_, entry)| is_open(entry.state)).collect()
+}
