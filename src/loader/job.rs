@@ -16,7 +16,7 @@ use super::reading::{self, Read, Reading};
 use super::sink::{Exit, InputContext, JobSink};
 use super::spec::{CommitScope, JobSpec};
 use super::stop::{self, Stop};
-use super::{Ended, Loader};
+use super::{Ended, Loader, whole};
 use crate::clock::rfc3339;
 use crate::dispatcher::{self, Delivered, Dispatcher, Outcome, Policy};
 use crate::failure::{Code, Failure as _, chain};
@@ -82,7 +82,7 @@ impl<'a> Account<'a> {
         let Stop { drain, cancel } = stop;
         let cancel = admission::with_requests(started.journal.as_ref(), &started.identity, &clock, cancel);
         let stop = Stop { drain, cancel };
-        let result = if let Some(report) = self.decided(&started)? {
+        let result = if let Some(report) = whole::decided(&started)? {
             let dispatcher = self.dispatcher(spec, &started, limits.parallel, stop.drain);
             self.go_forward(&dispatcher.expect("a decision is in a journal"), report, &stop.cancel).await
         } else {

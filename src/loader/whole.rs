@@ -16,12 +16,6 @@ use crate::model::{Label, LoadState, Report};
 use crate::telemetry::Progress;
 
 impl Account<'_> {
-    /// The report of an earlier try that has decided to commit and did not come to its end.
-    pub(super) fn decided(&self, started: &Started) -> Result<Option<Report>, Error> {
-        let Some(journal) = &started.journal else { return Ok(None) };
-        Ok(task::block_in_place(|| journal.decision(&started.identity.job, started.run))?)
-    }
-
     /// Rolls back what runs have left open whose place this work takes. Only what the journal names is touched.
     pub(super) async fn sweep(&self, journal: &Arc<Journal>, work: &Work<'_>, spec: &JobSpec) -> Result<(), Error> {
         for (job, run) in task::block_in_place(|| journal.abandoned(work, spec.again))? {
@@ -66,7 +60,7 @@ impl Account<'_> {
             Err(error) => Err(error),
         };
         if let Err(error) = result {
-            let open = open(self.entries(dispatcher)?);
+            let open = open(entries(dispatcher)?);
             self.learn(&dispatcher.roll_back_all(open).await);
             return Err(error);
         }
@@ -83,8 +77,7 @@ impl Account<'_> {
             .map(|load| load.label.parse().expect("a report names labels"))
             .collect();
         // A stream that brought other rows this time has left others behind.
-        let stale =
-            open(self.entries(dispatcher)?).into_iter().filter(|(label, _)| !prepared.contains(label)).collect();
+        let stale = open(entries(dispatcher)?).into_iter().filter(|(label, _)| !prepared.contains(label)).collect();
         dispatcher.roll_back_all(stale).await;
         dispatcher.all_prepared(&prepared).await?;
         self.conclude(None);
@@ -111,9 +104,9 @@ impl Account<'_> {
     }
 
     async fn forward(&mut self, dispatcher: &Dispatcher, cancel: &watch::Receiver<bool>) -> Result<(), Error> {
-        let entries = self.entries(dispatcher)?;
+        let known = entries(dispatcher)?;
         let landed = |state| matches!(state, LoadState::Visible | LoadState::Committed);
-        let (done, left): (Vec<_>, Vec<_>) = entries
+        let (done, left): (Vec<_>, Vec<_>) = known
             .into_iter()
             .filter(|(_, entry)| landed(entry.state) || is_open(entry.state))
             .partition(|(_, entry)| landed(entry.state));
@@ -121,15 +114,11 @@ impl Account<'_> {
         let (committed, failure) = dispatcher.commit_all(left, cancel).await;
         self.learn(&committed);
         // The sums are made anew: an earlier try may have counted some of them.
-        let entries: HashMap<Label, LoadEntry> = self.entries(dispatcher)?.into_iter().collect();
-        let in_table = || entries.values().filter(|entry| landed(entry.state));
+        let known = entries(dispatcher)?;
+        let in_table = || known.iter().map(|(_, entry)| entry).filter(|entry| landed(entry.state));
         self.report.rows_loaded = in_table().map(|entry| entry.rows_loaded).sum();
         self.report.rows_unselected = in_table().map(|entry| entry.rows_unselected).sum();
         failure.map_or(Ok(()), |failure| Err(failure.into()))
-    }
-
-    fn entries(&self, dispatcher: &Dispatcher) -> Result<Vec<(Label, LoadEntry)>, Error> {
-        Ok(task::block_in_place(|| dispatcher.journal.loads(&dispatcher.job, dispatcher.run))?)
     }
 
     /// Brings the report up to date.
@@ -139,6 +128,16 @@ impl Account<'_> {
             load.state = states.get(load.label.as_str()).copied().unwrap_or(load.state);
         }
     }
+}
+
+/// The report of an earlier try that has decided to commit and did not come to its end.
+pub(super) fn decided(started: &Started) -> Result<Option<Report>, Error> {
+    let Some(journal) = &started.journal else { return Ok(None) };
+    Ok(task::block_in_place(|| journal.decision(&started.identity.job, started.run))?)
+}
+
+fn entries(dispatcher: &Dispatcher) -> Result<Vec<(Label, LoadEntry)>, Error> {
+    Ok(task::block_in_place(|| dispatcher.journal.loads(&dispatcher.job, dispatcher.run))?)
 }
 
 fn is_open(state: LoadState) -> bool {

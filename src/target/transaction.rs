@@ -57,10 +57,10 @@ impl StarRocks {
 
         let timeout = self.options.load_timeout.as_secs().max(1).to_string();
         let begin = self.call(Operation::Begin, label, &[("table", table), ("timeout", &timeout)])?;
-        let begun = self.route.send(&begin, patience).await?;
-        self.conclude_part(Operation::Begin, &begun, &sent).await?;
+        let reached = self.route.send(&begin, patience).await?;
+        self.conclude_part(Operation::Begin, &reached, &sent).await?;
 
-        let backend = begun.address;
+        let backend = reached.address;
         let mut headers = request::headers(label, chunk, settings, &self.fixed())?;
         for (name, value) in [("db", database), ("table", table)] {
             headers.insert(HeaderName::from_static(name), value_of(name, value)?);

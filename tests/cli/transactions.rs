@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::support::{Ran, Sandbox, World};
 
-const ROWS: usize = 6_000;
+const ROWS: u32 = 6_000;
 
 /// A table, a file that makes about six loads of it, and a sandbox in a process of its own.
 fn prepared(backends: &str) -> (World, Sandbox, String) {
@@ -37,7 +37,7 @@ fn faults(sandbox: &Sandbox, rules: &Value) {
 /// Everything is there once, and no transaction is open.
 fn complete(world: &World) {
     // What is committed may become visible a moment later.
-    let all = (ROWS + 1) as f64;
+    let all = f64::from(ROWS + 1);
     let is_there = (0..100).any(|_| world.number("select count(*) from t") >= all);
     assert!(is_there, "rows are missing: {}", world.number("select count(*) from t"));
     assert_eq!(world.number("select count(*) from t"), all);
@@ -122,7 +122,7 @@ fn a_rejected_row_keeps_the_whole_job_out_of_the_table() {
 }
 
 /// Starts an import and kills it as soon as the sandbox holds a request of this operation for long.
-fn killed_at(world: &World, sandbox: &Sandbox, file: &str, rule: Value) {
+fn killed_at(world: &World, sandbox: &Sandbox, file: &str, rule: &Value) {
     faults(sandbox, &json!([rule]));
     let target = sandbox.target("demo/t");
     let all = [&["import", "--output", "json"], arguments(file, &target).as_slice()].concat();
@@ -146,7 +146,7 @@ fn killed_at(world: &World, sandbox: &Sandbox, file: &str, rule: Value) {
 fn a_loader_killed_before_the_decision_goes_on_with_what_is_prepared() {
     let (world, sandbox, file) = prepared("2");
     let hold = json!({"at": "answer", "operation": "prepare", "skip": 3, "do": {"kind": "hold", "ms": 600_000}});
-    killed_at(&world, &sandbox, &file, hold);
+    killed_at(&world, &sandbox, &file, &hold);
     untouched(&world);
     let report = import(&world, &sandbox, &file).loaded();
     let kept = report["loads"].as_array().unwrap().iter().filter(|load| load["attempts"] == 0).count();
@@ -158,7 +158,7 @@ fn a_loader_killed_before_the_decision_goes_on_with_what_is_prepared() {
 fn a_loader_killed_after_the_decision_commits_the_rest_without_its_input() {
     let (world, sandbox, file) = prepared("2");
     let hold = json!({"at": "head", "operation": "commit", "skip": 1, "do": {"kind": "hold", "ms": 600_000}});
-    killed_at(&world, &sandbox, &file, hold);
+    killed_at(&world, &sandbox, &file, &hold);
     let report = import(&world, &sandbox, &file).loaded();
     assert_eq!((&report["rows_loaded"], &report["bytes_sent"]), (&json!(ROWS), &json!(0)));
     complete(&world);
@@ -168,7 +168,7 @@ fn a_loader_killed_after_the_decision_commits_the_rest_without_its_input() {
 fn other_work_on_the_same_input_rolls_back_what_a_killed_job_left() {
     let (world, sandbox, file) = prepared("2");
     let hold = json!({"at": "answer", "operation": "prepare", "skip": 3, "do": {"kind": "hold", "ms": 600_000}});
-    killed_at(&world, &sandbox, &file, hold);
+    killed_at(&world, &sandbox, &file, &hold);
     let target = sandbox.target("demo/t");
     world.import(&[&file, "--to", &target]).loaded();
     complete(&world);
