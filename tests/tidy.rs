@@ -213,8 +213,18 @@ fn help(verb: &str) -> String {
 #[test]
 fn every_flag_on_paper_is_one_of_the_program() {
     // Flags of cargo, curl and git stand in examples, too.
-    const OTHERS: &[&str] =
-        &["--release", "--path", "--all", "--check", "--locked", "--all-targets", "--no-deps", "--location-trusted"];
+    const OTHERS: &[&str] = &[
+        "--release",
+        "--path",
+        "--all",
+        "--check",
+        "--locked",
+        "--all-targets",
+        "--no-deps",
+        "--location-trusted",
+        "--test",
+        "--nocapture",
+    ];
     let verbs = ["import", "sql", "schema", "explain", "sandbox", "cluster loads", "cluster metrics"];
     let mut known: BTreeSet<String> = verbs.iter().flat_map(|verb| flags(&help(verb))).collect();
     known.extend(OTHERS.iter().map(ToString::to_string));
