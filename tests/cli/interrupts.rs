@@ -79,7 +79,7 @@ fn completes(world: &World, target: &str) {
 }
 
 /// Sends a signal, waits until the program says that it has heard it, and returns what it had said before.
-fn heard(child: &mut Child, name: &str, word: &str) -> String {
+pub(crate) fn heard(child: &mut Child, name: &str, word: &str) -> String {
     signal(child, name);
     let mut said = String::new();
     let mut byte = [0];

@@ -359,9 +359,11 @@ fn a_loader_that_is_killed_between_its_loads_goes_on_where_it_stopped() {
 fn ctrl_c_after_a_commit_that_was_not_answered() {
     let place = Place::new();
     let liar = liar(&place.sandbox.backend, vec![Lie::Silence]);
-    let child = place.command(&liar).spawn().unwrap();
+    let mut child = place.command(&liar).spawn().unwrap();
     liar.held.recv().unwrap();
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    for word in ["interrupted: ", "interrupted again: "] {
+        super::interrupts::heard(&mut child, "-INT", word);
+    }
     let ran = Ran::of(child.wait_with_output().unwrap());
     ran.fails_with(130, "L3003", &["run the same command again"]);
     let report = ran.report();
