@@ -225,7 +225,7 @@ fn every_flag_on_paper_is_one_of_the_program() {
         "--test",
         "--nocapture",
     ];
-    let verbs = ["import", "sql", "schema", "explain", "sandbox", "cluster loads", "cluster metrics"];
+    let verbs = ["import", "status", "sql", "schema", "explain", "sandbox", "cluster loads", "cluster metrics"];
     let mut known: BTreeSet<String> = verbs.iter().flat_map(|verb| flags(&help(verb))).collect();
     known.extend(OTHERS.iter().map(ToString::to_string));
     let mut wrong = Vec::new();

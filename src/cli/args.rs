@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use super::journal_args::{CancelArgs, RejectsArgs, ResumeArgs, StatusArgs};
 use crate::config::{self, ConnectOptions, CsvOptions, Format, PasswordFrom, ReadingOptions};
 use crate::loader::RejectLimit;
 use crate::model::{ByteCount, JobId, Label, Secret};
@@ -27,6 +28,14 @@ pub(super) struct Args {
 pub(super) enum Command {
     /// Load files (CSV, NDJSON, JSON, Parquet, Arrow; compressed or not), or standard input, into a table.
     Import(Box<ImportArgs>),
+    /// List the jobs of the journal, newest first, or show one with its loads.
+    Status(StatusArgs),
+    /// Go on with an unfinished import, as it was begun.
+    Resume(ResumeArgs),
+    /// Stop a job, settle what it left open, and say what of it is in the table. Nothing that is loaded is undone.
+    Cancel(CancelArgs),
+    /// Show the rejected rows of a job: where they are, how many for which reason, the first few.
+    Rejects(RejectsArgs),
     /// Run a query over the HTTP SQL API.
     Sql(SqlArgs),
     /// Look at the far side: nodes, loads, labels, transactions, metrics. Only reads.

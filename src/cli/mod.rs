@@ -5,6 +5,8 @@
 mod args;
 mod command;
 mod exit;
+mod journal_args;
+mod recipe;
 mod render;
 
 use std::process::ExitCode;
@@ -31,6 +33,10 @@ pub fn run() -> ExitCode {
     panics::hush_caught();
     match args.command {
         Command::Import(args) => command::import::run(*args),
+        Command::Status(args) => command::status::run(&args),
+        Command::Resume(args) => command::resume::run(&args),
+        Command::Cancel(args) => command::cancel::run(&args),
+        Command::Rejects(args) => command::rejects::run(&args),
         Command::Sql(args) => command::sql::run(args),
         Command::Cluster(args) => command::cluster::run(args),
         Command::Schema(args) => command::schema::run(args),

@@ -34,9 +34,10 @@ pub(super) async fn admit(
         return Err(journal::Error::OtherWork { job: job.to_string(), finished: None }.into());
     }
     let journal = Arc::new(task::block_in_place(|| Journal::open(&spec.state_folder))?);
+    // Whoever cancels it while this process waits for it means this process as well; an earlier cancel is the past.
+    let cancelled_before = journal.is_cancelled(job)?;
     let (lease, waited) = wait_for_lease(&journal, identity, clock, stop).await?;
-    // Whoever cancelled it while this process waited for it meant this process as well.
-    if waited && journal.is_cancelled(job)? {
+    if waited && !cancelled_before && journal.is_cancelled(job)? {
         return Err(dispatcher::Error::Cancelled.into());
     }
     Ok((journal, lease))

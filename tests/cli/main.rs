@@ -13,6 +13,7 @@ mod hostile;
 mod idempotence;
 mod interrupts;
 mod journal;
+mod journal_damage;
 mod lies;
 mod operations;
 mod outside;

@@ -75,7 +75,7 @@ fn a_load_is_refused_more_often_than_it_has_attempts_and_lands_all_the_same() {
 fn the_deadline_ends_the_patience_and_says_what_slowed_the_job() {
     let world = World::new();
     let ran = load(&world, &refusal("begin", "running_transactions", &json!("always")), &["--deadline", "2"]);
-    ran.fails_with(1, "L3006", &["not finished after 2 s", "--deadline", "too many running transactions"]);
+    ran.fails_with(1, "L3008", &["not finished after 2 s", "--deadline", "too many running transactions"]);
     let report = ran.report();
     assert_eq!((&report["state"], &report["rows_loaded"]), (&json!("failed"), &json!(0)));
     assert_eq!(report["slowed"][0]["reason"], json!("too many running transactions"), "{report}");

@@ -102,8 +102,10 @@ impl World {
 
     /// Starts a sandbox in a process of its own, with more arguments.
     pub(crate) fn sandbox(&self, arguments: &[&str]) -> Sandbox {
-        let ports = ["sandbox", "--fe-port", "0", "--be-port", "0", "--mysql-port", "0"];
-        let mut child = self.command(&[&ports, arguments].concat()).stdout(Stdio::piped()).spawn().unwrap();
+        let ports = ["--fe-port", "--be-port", "--mysql-port"].into_iter().filter(|port| !arguments.contains(port));
+        let ports: Vec<&str> = ports.flat_map(|port| [port, "0"]).collect();
+        let mut child =
+            self.command(&[&["sandbox"], &ports[..], arguments].concat()).stdout(Stdio::piped()).spawn().unwrap();
         let mut ready = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
         let field = |name: &str| {

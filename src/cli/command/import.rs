@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use tokio::sync::watch;
 
+use super::jobs::settling;
 use super::{Interrupt, on_runtime, stop_when_interrupted};
 use crate::cli::args::{Commit, Compression, ImportArgs, Output, Wire};
 use crate::cli::exit::Exit;
+use crate::cli::recipe::Recipe;
 use crate::cli::render;
 use crate::cli::render::progress::Bar;
 use crate::config::{self, ConnectOptions, Connected};
@@ -15,6 +17,20 @@ use crate::loader::{CodecChoice, CommitScope, Ended, JobSpec, Loader, Stop, Wire
 use crate::model::Codec;
 
 pub(in crate::cli) fn run(args: ImportArgs) -> Exit {
+    let origin = Origin { recipe: Recipe::of_this_process(&args).map(|recipe| recipe.text()), only: None };
+    begin(args, origin)
+}
+
+/// Where an import comes from.
+pub(super) struct Origin {
+    /// How it can be begun again.
+    pub(super) recipe: Option<String>,
+    /// The work it has to be; whatever it is when left out.
+    pub(super) only: Option<String>,
+}
+
+/// Does an import that was just typed, or that the journal knows.
+pub(super) fn begin(args: ImportArgs, origin: Origin) -> Exit {
     let mut options = args.target.connect_options(args.load_timeout, args.timezone.clone());
     // Standard input that brings the rows cannot bring an answer as well.
     if !args.sources.iter().any(|source| source == "-")
@@ -22,10 +38,10 @@ pub(in crate::cli) fn run(args: ImportArgs) -> Exit {
     {
         return report_failure(&args, &error);
     }
-    on_runtime(import(args, options))
+    on_runtime(import(args, options, origin))
 }
 
-async fn import(args: ImportArgs, options: ConnectOptions) -> Exit {
+async fn import(args: ImportArgs, options: ConnectOptions, origin: Origin) -> Exit {
     let (told, interrupt) = watch::channel(None);
     let stop = stop_when_interrupted(told);
 
@@ -36,7 +52,7 @@ async fn import(args: ImportArgs, options: ConnectOptions) -> Exit {
     for notice in connected.notices() {
         render::note(notice);
     }
-    let exit = match connected.loader().and_then(|loader| Ok((loader, spec(&args, &connected)?))) {
+    let exit = match connected.loader().and_then(|loader| Ok((loader, spec(&args, &connected, origin)?))) {
         Ok((loader, spec)) => load(&args, &loader, &spec, stop, &interrupt).await,
         Err(error) => report_failure(&args, &error),
     };
@@ -52,9 +68,14 @@ async fn load(
     interrupt: &watch::Receiver<Option<Interrupt>>,
 ) -> Exit {
     let bar = Bar::start(loader.progress(), !args.dry_run);
-    let ended = loader.run_until(spec, stop).await;
+    let mut ended = loader.run_until(spec, stop).await;
     bar.finish().await;
     let exit = exit_of(&ended, *interrupt.borrow());
+    if let Some(error) = &mut ended.report.error
+        && let Some(label) = &error.label
+    {
+        error.commands = settling(label, args, &ended.report.job, args.state_dir.as_deref());
+    }
     show(args, &ended);
     exit
 }
@@ -93,7 +114,7 @@ fn report_failure(args: &ImportArgs, error: &config::Error) -> Exit {
     render::failure(error, None)
 }
 
-fn spec(args: &ImportArgs, connected: &Connected) -> Result<JobSpec, config::Error> {
+fn spec(args: &ImportArgs, connected: &Connected, origin: Origin) -> Result<JobSpec, config::Error> {
     Ok(JobSpec {
         name: args.job.clone(),
         again: args.again,
@@ -121,6 +142,8 @@ fn spec(args: &ImportArgs, connected: &Connected) -> Result<JobSpec, config::Err
         requests_max: args.max_requests,
         rejects_max: args.max_rejects,
         rejects_folder: args.rejects.clone(),
+        recipe: origin.recipe,
+        only: origin.only,
         ..JobSpec::new(args.sources.clone(), state_folder(args, connected)?)
     })
 }

@@ -1,12 +1,17 @@
 //! One verb, one file.
 
+pub(super) mod cancel;
 pub(super) mod cluster;
 pub(super) mod explain;
 pub(super) mod import;
+mod jobs;
+pub(super) mod rejects;
+pub(super) mod resume;
 #[cfg(feature = "sandbox")]
 pub(super) mod sandbox;
 pub(super) mod schema;
 pub(super) mod sql;
+pub(super) mod status;
 
 use std::future::Future;
 

@@ -1,5 +1,6 @@
 //! What people and programs see: results on stdout, everything else on stderr.
 
+pub(super) mod jobs;
 pub(super) mod progress;
 mod report;
 mod rows;
