@@ -14,9 +14,6 @@ use serde::{Deserialize, Serialize};
 use super::Error;
 use crate::model::JobId;
 
-/// The folder of leases, beside the journal.
-const FOLDER: &str = "running";
-
 /// The right to drive a job, until it is dropped.
 #[derive(Debug)]
 #[must_use = "dropping the lease lets the next process drive the job"]
@@ -42,7 +39,6 @@ impl Lease {
     pub(super) fn take(folder: &Path, job: &JobId, now: String) -> Result<Option<Self>, Error> {
         let path = path(folder, job);
         let failed = |source| Error::Folder { path: path.clone(), source };
-        fs::create_dir_all(folder.join(FOLDER)).map_err(failed)?;
         loop {
             let mut file = open(OpenOptions::new().create(true), &path).map_err(failed)?;
             match file.try_lock() {
@@ -100,7 +96,7 @@ fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
 }
 
 fn path(folder: &Path, job: &JobId) -> PathBuf {
-    folder.join(FOLDER).join(format!("{job}.lock"))
+    folder.join(format!("{job}.lock"))
 }
 
 /// Whether a path still leads to an open file.
@@ -132,7 +128,7 @@ mod tests {
         drop(lease);
         assert_eq!(Lease::holder(folder.path(), &job()).unwrap(), None);
         assert!(take(folder.path()).is_some());
-        assert_eq!(fs::read_dir(folder.path().join(FOLDER)).unwrap().count(), 0, "nothing is left behind");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left behind");
     }
 
     #[test]
@@ -163,7 +159,6 @@ mod tests {
     #[test]
     fn a_file_left_by_the_dead_is_nobodys() {
         let folder = tempfile::tempdir().unwrap();
-        fs::create_dir_all(folder.path().join(FOLDER)).unwrap();
         fs::write(path(folder.path(), &job()), r#"{"pid":1,"since":"x"}"#).unwrap();
         assert_eq!(Lease::holder(folder.path(), &job()).unwrap(), None);
         assert!(take(folder.path()).is_some());
