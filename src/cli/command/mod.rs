@@ -71,9 +71,10 @@ async fn interrupted() -> Interrupt {
 fn stop_when_interrupted(told: watch::Sender<Option<Interrupt>>) -> Stop {
     let (drain, drained) = watch::channel(false);
     let (cancel, cancelled) = watch::channel(false);
+    // One listener for all of them, from the call on and not only once the task runs: nothing that comes is lost.
+    let listening = Signals::listen();
     tokio::spawn(async move {
-        // One listener for all of them: what comes while the first is being told of is not lost.
-        let Some(mut signals) = Signals::listen() else { return };
+        let Some(mut signals) = listening else { return };
         let first = signals.next().await;
         render::line("interrupted: bringing what is under way to its end; once more cuts it off");
         told.send_replace(Some(first));
