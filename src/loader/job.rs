@@ -115,6 +115,9 @@ impl<'a> Account<'a> {
                 return Ok(None);
             }
         };
+        if spec.commit == CommitScope::Job {
+            task::block_in_place(|| journal.as_a_whole(&identity.job, run))?;
+        }
         Ok(Some(Started { identity, journal: Some(journal), run, _lease: Some(lease) }))
     }
 
