@@ -21,6 +21,15 @@ impl Journal {
         Ok(())
     }
 
+    /// Whether a run is to be committed as a whole, and nothing of it may be committed yet.
+    ///
+    /// # Errors
+    /// When the journal fails.
+    pub fn is_undecided(&self, job: &JobId, run: u32) -> Result<bool, Error> {
+        let query = "SELECT count(*) FROM jobs WHERE job = ?1 AND run = ?2 AND scope = 'job' AND decided_at IS NULL";
+        self.read(|connection| connection.query_row(query, params![job.as_str(), run], |row| row.get(0)))
+    }
+
     /// Notes the decision to commit everything that is prepared. From here on there is only forward.
     ///
     /// # Errors

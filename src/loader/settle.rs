@@ -1,4 +1,5 @@
-//! What is open of a job that nobody drives: the server is asked how each such load stands, and the journal keeps it.
+//! What is open of a job that nobody drives: the server is asked how each such load stands, and the journal keeps it. What is
+//! prepared and not decided upon is rolled back.
 
 use std::time::Duration;
 
@@ -34,8 +35,9 @@ pub struct Unsettled {
 }
 
 impl Loader {
-    /// Asks how the open loads of a run stand, writes down what comes of it, and returns those that stay open. Nothing is
-    /// sent. The caller holds the job's lease.
+    /// Asks how the open loads of a run stand, writes down what comes of it, and returns those that stay open. No rows are
+    /// sent; what a job that is committed as a whole has prepared is rolled back, unless the commit is decided. The caller
+    /// holds the job's lease.
     ///
     /// # Errors
     /// When the journal fails. A server that cannot be asked leaves loads open, which is no error.
@@ -43,13 +45,14 @@ impl Loader {
         let mut unsettled = Vec::new();
         let deadline = self.clock.instant() + ASK_MAX;
         let forgotten = rfc3339(self.clock.now() - REMEMBERED) > job.started_at;
+        let undecided = journal.is_undecided(&job.job, job.run)?;
         for (label, load) in journal.loads(&job.job, job.run)? {
             if !is_open(load.state) {
                 continue;
             }
             let left = deadline.saturating_duration_since(self.clock.instant());
             let asked = tokio::select! {
-                asked = self.ask(&label, load.state, forgotten) => asked,
+                asked = self.ask(&label, load.state, forgotten, undecided) => asked,
                 () = self.clock.sleep(left) => Err("the server did not answer in time".to_owned()),
             };
             match asked {
@@ -61,7 +64,13 @@ impl Loader {
     }
 
     /// How a label stands for good, or why that cannot be told.
-    async fn ask(&self, label: &Label, noted: LoadState, forgotten: bool) -> Result<LoadState, String> {
+    async fn ask(
+        &self,
+        label: &Label,
+        noted: LoadState,
+        forgotten: bool,
+        undecided: bool,
+    ) -> Result<LoadState, String> {
         let mut why = String::new();
         let mut unknown = true;
         for ask in 0..ASKS {
@@ -69,6 +78,10 @@ impl Loader {
                 self.clock.sleep(ASK_EVERY).await;
             }
             let state = self.target.label_state(label).await;
+            if undecided && matches!(state, Ok(LabelState::Prepare | LabelState::Prepared)) {
+                // Whether it worked, only the label says.
+                let _ = self.target.roll_back(label).await;
+            }
             unknown &= matches!(state, Ok(LabelState::Unknown));
             why = match state {
                 Ok(LabelState::Visible) => return Ok(LoadState::Visible),
@@ -89,7 +102,7 @@ impl Loader {
 /// Whether it is not known how a load ended.
 #[must_use]
 pub fn is_open(state: LoadState) -> bool {
-    matches!(state, LoadState::Sending | LoadState::InDoubt)
+    matches!(state, LoadState::Sending | LoadState::Prepared | LoadState::InDoubt)
 }
 
 fn settled(state: LoadState, load: &LoadEntry) -> Settled {

@@ -23,7 +23,7 @@ const RUN_MAX: Duration = Duration::from_secs(150);
 const LOAD_TIMEOUT: &str = "10";
 
 /// The ways to commit that a round may have, as arguments.
-const COMMITS: &[&[&str]] = &[&[]];
+const COMMITS: &[&[&str]] = &[&[], &["--commit", "job"]];
 
 /// Who is killed.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -175,6 +175,20 @@ fn other_work_on_the_same_input_rolls_back_what_a_killed_job_left() {
 }
 
 #[test]
+fn a_cancel_rolls_back_what_a_killed_job_has_prepared() {
+    let (world, sandbox, file) = prepared("2");
+    let hold = json!({"at": "answer", "operation": "prepare", "skip": 3, "do": {"kind": "hold", "ms": 600_000}});
+    killed_at(&world, &sandbox, &file, &hold);
+    let told = world.run(&["status", "--output", "json"]);
+    let newest: Value = serde_json::from_str(told.stdout.lines().next().unwrap()).unwrap();
+    let job = newest["job"].as_str().unwrap();
+    let cancelled = world.run(&["cancel", job]);
+    assert_eq!(cancelled.code, 0, "{cancelled:?}");
+    untouched(&world);
+    nothing_open(&world);
+}
+
+#[test]
 fn quoted_csv_is_refused_for_a_whole_job() {
     let (world, sandbox, file) = prepared("1");
     let target = sandbox.target("demo/t");
