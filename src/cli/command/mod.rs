@@ -13,10 +13,9 @@ pub(super) mod schema;
 pub(super) mod sql;
 pub(super) mod status;
 
-use std::future::Future;
+use std::future::{self, Future};
 
 use tokio::runtime::Builder;
-use tokio::signal;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -54,27 +53,14 @@ impl Interrupt {
     }
 }
 
-/// Waits for Ctrl-C or SIGTERM.
-async fn interrupted() -> Interrupt {
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        let _ = signal::ctrl_c().await;
-        return Interrupt::CtrlC;
-    };
-    tokio::select! {
-        _ = signal::ctrl_c() => Interrupt::CtrlC,
-        _ = terminate.recv() => Interrupt::Terminate,
-    }
-}
-
 /// Turns the first interrupt into a drain and the second into a cancel; a third one ends the program at once. The journal
 /// knows every label that may be under way, so that the next run settles it.
 fn stop_when_interrupted(told: watch::Sender<Option<Interrupt>>) -> Stop {
     let (drain, drained) = watch::channel(false);
     let (cancel, cancelled) = watch::channel(false);
     // One listener for all of them, from the call on and not only once the task runs: nothing that comes is lost.
-    let listening = Signals::listen();
+    let mut signals = Signals::listen();
     tokio::spawn(async move {
-        let Some(mut signals) = listening else { return };
         let first = signals.next().await;
         render::line("interrupted: bringing what is under way to its end; once more cuts it off");
         told.send_replace(Some(first));
@@ -89,22 +75,29 @@ fn stop_when_interrupted(told: watch::Sender<Option<Interrupt>>) -> Stop {
     Stop { drain: drained, cancel: cancelled }
 }
 
-/// Ctrl-C and SIGTERM, each as often as it comes.
+/// Ctrl-C and SIGTERM, each as often as it comes. What the system lets nobody listen for does what it does by default.
 struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
+    interrupt: Option<Signal>,
+    terminate: Option<Signal>,
 }
 
 impl Signals {
-    fn listen() -> Option<Self> {
-        let (interrupt, terminate) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
-        Some(Self { interrupt: interrupt.ok()?, terminate: terminate.ok()? })
+    fn listen() -> Self {
+        let listen = |kind| signal(kind).ok();
+        Self { interrupt: listen(SignalKind::interrupt()), terminate: listen(SignalKind::terminate()) }
     }
 
     async fn next(&mut self) -> Interrupt {
         tokio::select! {
-            _ = self.interrupt.recv() => Interrupt::CtrlC,
-            _ = self.terminate.recv() => Interrupt::Terminate,
+            () = came(&mut self.interrupt) => Interrupt::CtrlC,
+            () = came(&mut self.terminate) => Interrupt::Terminate,
         }
+    }
+}
+
+async fn came(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => _ = signal.recv().await,
+        None => future::pending().await,
     }
 }

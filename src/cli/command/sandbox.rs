@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{interrupted, on_runtime};
+use super::{Signals, on_runtime};
 use crate::cli::args::SandboxArgs;
 use crate::cli::exit::Exit;
 use crate::cli::render;
@@ -46,12 +46,14 @@ async fn serve(args: SandboxArgs) -> Exit {
     for (name, address) in followers.chain(addresses.more_backends.iter().map(|address| ("be", address))) {
         ready.extend([" ", name, "=http://", &address.to_string()]);
     }
+    // From here on, and not only once it is waited for: whoever reads the line may interrupt.
+    let mut signals = Signals::listen();
     render::result(&ready);
-    interrupted().await;
+    signals.next().await;
     render::line("stopping: finishing the loads that are under way; once more ends at once");
     tokio::select! {
         () = sandbox.drain() => Exit::Success,
         // Dropping the sandbox would wait for a load that is being written. What is not acknowledged leaves no trace.
-        second = interrupted() => std::process::exit(second.exit().code().into()),
+        second = signals.next() => std::process::exit(second.exit().code().into()),
     }
 }
