@@ -30,12 +30,14 @@ pub(super) async fn deliver(
     dispatcher: Dispatcher,
     delivery: Delivery,
     cancel: watch::Receiver<bool>,
+    alone: bool,
 ) -> (Delivered, Option<Error>) {
     let mut run = Run {
         delivered: account(&delivery),
         dispatcher,
         delivery,
         cancel,
+        alone,
         open: false,
         asked_before: false,
         refusals: Refusals::default(),
@@ -75,6 +77,8 @@ pub(super) struct Run {
     pub(super) delivery: Delivery,
     pub(super) cancel: watch::Receiver<bool>,
     pub(super) delivered: Delivered,
+    /// Whether no other load of a job that is committed as a whole may begin before this one is prepared.
+    pub(super) alone: bool,
     /// Whether an attempt ended without an answer and the server, asked, knew nothing of it: such an attempt may still be
     /// under way somewhere in between.
     pub(super) open: bool,

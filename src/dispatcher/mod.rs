@@ -246,6 +246,9 @@ impl Dispatcher {
         let mut under_way = JoinSet::new();
         let mut drained = false;
         let mut drain = self.drain.clone();
+        // Of two who commit the same job as a whole, the one that has its first transaction goes on, and the other one
+        // waits for it with nothing in its hands. Otherwise each could wait for what the other one holds.
+        let mut alone = self.whole;
         loop {
             let asked_to_end = *cancel.borrow() || *drain.borrow();
             let open = !drained && outcome.failure.is_none() && !asked_to_end && !*halt.borrow();
@@ -253,18 +256,23 @@ impl Dispatcher {
                 // Closing the queue is what stops the pipelines: their next chunk is refused.
                 deliveries.close();
             }
+            let limit = if alone { 1 } else { self.gate.limit() };
             tokio::select! {
                 // Each of these loses nothing when another one is first.
-                delivery = deliveries.recv(), if open && under_way.len() < self.gate.limit() => match delivery {
+                delivery = deliveries.recv(), if open && under_way.len() < limit => match delivery {
                     // The halt may have been said while this one waited in the queue.
                     Some(delivery) if !*halt.borrow() && !*drain.borrow() => match self.same_rows_as_before(&delivery) {
-                        Ok(()) => self.begin(&mut under_way, delivery, &cancel),
+                        Ok(()) => self.begin(&mut under_way, delivery, &cancel, alone),
                         Err(error) => outcome.failure = Some(error),
                     },
                     Some(_) => {}
                     None => drained = true,
                 },
-                Some(ended) = under_way.join_next() => self.end(&mut outcome, ended),
+                Some(ended) = under_way.join_next() => {
+                    self.end(&mut outcome, ended);
+                    // A load without a row has no transaction.
+                    alone &= outcome.delivered.last().is_none_or(|load| load.rows_loaded == 0);
+                }
                 () = attempt::cancelled(&mut cancel), if open => {}
                 () = attempt::cancelled(&mut drain), if open => {}
                 else => break,
@@ -288,9 +296,10 @@ impl Dispatcher {
         under_way: &mut JoinSet<(Delivered, Option<Error>)>,
         delivery: Delivery,
         cancel: &watch::Receiver<bool>,
+        alone: bool,
     ) {
         self.progress.loads_in_flight.fetch_add(1, Ordering::Relaxed);
-        under_way.spawn(attempt::deliver(self.clone(), delivery, cancel.clone()));
+        under_way.spawn(attempt::deliver(self.clone(), delivery, cancel.clone(), alone));
     }
 
     fn end(&self, outcome: &mut Outcome, ended: Result<(Delivered, Option<Error>), JoinError>) {

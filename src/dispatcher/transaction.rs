@@ -8,7 +8,7 @@
 //!
 //! Nothing of it is in the table before the commit, so that every failure has one remedy: away with the transaction, and
 //! once more from its start. A label that this journal has never sent under belongs to somebody else, whose transaction is
-//! waited for and not touched.
+//! waited for and not touched; so that two do not wait for each other, the first load of a job goes alone.
 
 use std::time::Duration;
 
@@ -47,6 +47,9 @@ impl Run {
             Progress::add(&self.dispatcher.progress.attempts_failed, 1);
             let busy = matches!(error, target::Error::LabelBusy { .. });
             let goal = if busy { Goal::LeaveAlone } else { Goal::RollBack };
+            if busy && self.alone {
+                self.empty_hands().await?;
+            }
             match self.end(goal).await? {
                 Ok(End::Applied { visible }) => return self.settle(&Loaded::before(visible)),
                 Ok(End::Nothing(_)) => {}
@@ -95,6 +98,19 @@ impl Run {
                 self.record().map(|()| false)
             }
             Err(why) => Err(Error::InDoubt { label: self.delivery.label.clone(), why, source: None }),
+        }
+    }
+
+    /// Rolls back what earlier tries have left open under other labels: whoever holds this one may be waiting for them.
+    async fn empty_hands(&self) -> Result<(), Error> {
+        let dispatcher = &self.dispatcher;
+        let mut loads = dispatcher.journal.loads(&dispatcher.job, dispatcher.run)?;
+        let open = |state| matches!(state, LoadState::Sending | LoadState::Prepared | LoadState::InDoubt);
+        loads.retain(|(label, entry)| *label != self.delivery.label && open(entry.state));
+        let mut cancel = self.cancel.clone();
+        tokio::select! {
+            _ = dispatcher.roll_back_all(loads) => Ok(()),
+            () = cancelled(&mut cancel) => Err(Error::Cancelled),
         }
     }
 

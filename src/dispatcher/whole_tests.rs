@@ -83,6 +83,21 @@ async fn a_label_of_somebody_elses_is_waited_for_and_not_touched() {
 }
 
 #[tokio::test]
+async fn whoever_finds_the_first_load_taken_waits_with_nothing_in_its_hands() {
+    let world = World::new(&[Step::Taken], &[LabelState::Aborted, LabelState::Prepared]);
+    let (first, second) = (world.delivery(1), world.delivery(2));
+    world.sent_before(&second, LoadState::Prepared, second.chunk.digest);
+    let (sender, receiver) = mpsc::channel(16);
+    sender.send(first).await.unwrap();
+    sender.send(second).await.unwrap();
+    drop(sender);
+    let several = Dispatcher { whole: true, ..world.dispatcher(4) };
+    let outcome = several.run(receiver, world.halt.subscribe(), world.cancel.subscribe()).await;
+    assert!(matches!(outcome.failure, Some(Error::Failed { .. })), "{outcome:?}");
+    assert_eq!((world.decided(), world.sent()), (vec!["roll back label-2".into()], vec!["label-1".into()]));
+}
+
+#[tokio::test]
 async fn what_an_earlier_try_prepared_is_kept_while_the_server_has_it() {
     let world = World::new(&[], &[LabelState::Prepared]);
     let delivery = world.delivery(1);
