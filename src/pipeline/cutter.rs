@@ -1,8 +1,7 @@
 //! [`Cutter`]: decides where one chunk ends and the next begins, and which rows go aside.
 
-use arrow::record_batch::RecordBatch;
-
 use super::chunker::Chunker;
+use super::rows::Rows;
 use super::{Context, Cut, Options, Sink, Stopped};
 use crate::encoder::{self, Encoder};
 use crate::governor::Budget;
@@ -17,39 +16,41 @@ pub(super) struct Cutter {
     options: Options,
     main: Lane,
     side: Lane,
-    /// Indices of rows that the ordinary format cannot carry; kept to be used again.
-    aside: Vec<usize>,
+    /// Writes what goes aside.
+    encoder: Box<dyn Encoder>,
+    /// Where it writes it; kept to be used again.
+    text: Vec<u8>,
 }
 
 impl Cutter {
     pub(super) fn new(options: Options, budget: Budget) -> Self {
-        let columns = match options.wire {
-            WireFormat::Csv => &options.columns,
-            WireFormat::Json => &options.columns_json,
-        };
-        let main = Lane::new(options.wire, encoder::new(options.wire, columns), false, budget.clone());
-        let side = Lane::new(WireFormat::Json, encoder::new(WireFormat::Json, &options.columns_json), true, budget);
-        Self { options, main, side, aside: Vec::new() }
+        let main = Lane::new(options.wire, false, budget.clone());
+        let side = Lane::new(WireFormat::Json, true, budget);
+        let encoder = encoder::new(WireFormat::Json, &options.columns_json);
+        Self { options, main, side, encoder, text: Vec::new() }
     }
 
-    /// Encodes a batch and hands on every chunk that it fills.
-    pub(super) fn cut(&mut self, batch: &Batch, context: &Context, sink: &mut dyn Sink) -> Result<(), Stopped> {
-        let mut row = 0;
-        while row < batch.origins.len() {
-            self.aside.clear();
-            let next = self.main.encode(&self.options, context, &batch.rows, row, &batch.origins, &mut self.aside)?;
-            for &index in &self.aside {
-                let origin = &batch.origins[index..=index];
-                let mut nowhere = Vec::new();
-                self.side.encode(&self.options, context, &batch.rows.slice(index, 1), 0, origin, &mut nowhere)?;
-                if !nowhere.is_empty() {
-                    Progress::add(&context.progress.rows_rejected, 1);
-                    sink.rejects(vec![reject(batch, index)])?;
-                }
-                self.side.hand_on_if_full(&self.options, context, sink)?;
+    /// Takes rows, and hands on every chunk that they fill. `lines` lie before the first of them, unless their origins
+    /// count already from the start of the input.
+    pub(super) fn cut(
+        &mut self,
+        rows: &Rows,
+        lines: u64,
+        context: &Context,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Stopped> {
+        let Self { options, main, side, encoder, text } = self;
+        main.add(&rows.text, &rows.ends, &rows.origins, lines, options, context, sink)?;
+        for batch in &rows.aside {
+            let (mut ends, mut nowhere) = (Vec::new(), Vec::new());
+            text.clear();
+            encoder.encode(&batch.rows, text, &mut ends, &mut nowhere);
+            if nowhere.is_empty() {
+                side.add(text, &ends, &batch.origins, lines, options, context, sink)?;
+            } else {
+                Progress::add(&context.progress.rows_rejected, 1);
+                sink.rejects(vec![reject(batch, lines)])?;
             }
-            self.main.hand_on_if_full(&self.options, context, sink)?;
-            row = next;
         }
         Ok(())
     }
@@ -63,57 +64,62 @@ impl Cutter {
 
 /// A row that neither format carries (SR §6.8): a map with one key twice, or a JSON `null` that would arrive as NULL. It is
 /// set aside, because ROWS-1 knows no third way. Its record is gone by now, so its values stand for it.
-fn reject(batch: &Batch, index: usize) -> Reject {
+fn reject(batch: &Batch, lines: u64) -> Reject {
     let text = "no wire format carries these values unchanged: a map with a repeated key, or a JSON null".to_owned();
     Reject {
-        origin: batch.origins[index],
+        origin: after(batch.origins[0], lines),
         column: None,
         value: None,
         rule: Rule { code: "cannot-travel", text },
-        raw: reader::row_as_json(&batch.rows, index).into_bytes(),
+        raw: reader::row_as_json(&batch.rows, 0).into_bytes(),
     }
+}
+
+/// A place that was counted from the start of a piece, before which there are so many lines.
+pub(super) fn after(origin: Origin, lines: u64) -> Origin {
+    Origin { line: origin.line + lines, ..origin }
 }
 
 /// One stream of chunks.
 struct Lane {
     format: WireFormat,
-    encoder: Box<dyn Encoder>,
     side: bool,
     budget: Budget,
     open: Option<Chunker>,
     sequence: u32,
-    /// Text of the rows being added; kept to be used again.
-    text: Vec<u8>,
 }
 
 impl Lane {
-    fn new(format: WireFormat, encoder: Box<dyn Encoder>, side: bool, budget: Budget) -> Self {
-        Self { format, encoder, side, budget, open: None, sequence: 0, text: Vec::new() }
+    fn new(format: WireFormat, side: bool, budget: Budget) -> Self {
+        Self { format, side, budget, open: None, sequence: 0 }
     }
 
-    /// Adds rows from `row` on, as many as the chunk has room for; returns the row to go on with.
-    fn encode(
+    /// Adds rows that end at these offsets of the text. A chunk closes after the row that fills it.
+    #[expect(clippy::too_many_arguments, reason = "the first four are one thing, and the last three are context")]
+    fn add(
         &mut self,
+        text: &[u8],
+        ends: &[usize],
+        origins: &[Origin],
+        lines: u64,
         options: &Options,
         context: &Context,
-        rows: &RecordBatch,
-        row: usize,
-        origins: &[Origin],
-        aside: &mut Vec<usize>,
-    ) -> Result<usize, Stopped> {
-        let filled = self.open.as_ref().map_or(0, Chunker::text_bytes);
-        let room = usize::try_from(options.load_bytes.saturating_sub(filled)).unwrap_or(usize::MAX);
-        self.text.clear();
-        let next = self.encoder.encode(rows, row, room.max(1), &mut self.text, aside);
-        debug_assert!(next > row, "an encoder always takes a row");
-        let mut taken = (row..next).filter(|index| aside.binary_search(index).is_err());
-        let Some(first) = taken.next() else { return Ok(next) };
-        let last = taken.next_back().unwrap_or(first);
-        let count = (next - row - aside.len()) as u64;
-        self.opened(options.load_bytes, options.codec, context)?;
-        let chunker = self.open.as_mut().expect("it has just been opened");
-        chunker.append(&self.text, count, origins[first], origins[last]);
-        Ok(next)
+        sink: &mut dyn Sink,
+    ) -> Result<(), Stopped> {
+        let (mut row, mut start) = (0_usize, 0_usize);
+        while row < ends.len() {
+            let filled = self.open.as_ref().map_or(0, Chunker::text_bytes);
+            let room = usize::try_from(options.load_bytes.saturating_sub(filled)).unwrap_or(usize::MAX);
+            let full = start.saturating_add(room.max(1));
+            let next = (row + ends[row..].partition_point(|end| *end < full) + 1).min(ends.len());
+            self.opened(options.load_bytes, options.codec, context)?;
+            let chunker = self.open.as_mut().expect("it has just been opened");
+            let (first, last) = (after(origins[row], lines), after(origins[next - 1], lines));
+            chunker.append(&text[start..ends[next - 1]], (next - row) as u64, first, last);
+            self.hand_on_if_full(options, context, sink)?;
+            (row, start) = (next, ends[next - 1]);
+        }
+        Ok(())
     }
 
     /// Opens a chunk if none is open, waiting for its room in the budget.
