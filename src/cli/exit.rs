@@ -30,7 +30,7 @@ impl Exit {
     pub(super) fn of(failure: &dyn Failure) -> Self {
         match failure.code() {
             Code::Usage | Code::TargetInvalid | Code::SettingUnknown | Code::MemoryTooSmall => Self::Usage,
-            Code::RejectLimit => Self::RejectLimit,
+            Code::RejectLimit | Code::RowsRefused => Self::RejectLimit,
             Code::InDoubt | Code::CountsDisagree => Self::InDoubt,
             Code::Interrupted => Self::Interrupted,
             _ => Self::Failed,

@@ -25,28 +25,6 @@ const ASK_AFTER_CANCEL_EVERY: Duration = Duration::from_millis(200);
 /// How long one of them may take. Whoever pressed Ctrl-C waits for it.
 const ASK_AFTER_CANCEL_MAX: Duration = Duration::from_secs(2);
 
-/// Delivers one chunk; the account says how it stands even when it failed.
-pub(super) async fn deliver(
-    dispatcher: Dispatcher,
-    delivery: Delivery,
-    cancel: watch::Receiver<bool>,
-    alone: bool,
-) -> (Delivered, Option<Error>) {
-    let mut run = Run {
-        delivered: account(&delivery),
-        dispatcher,
-        delivery,
-        cancel,
-        alone,
-        open: false,
-        asked_before: false,
-        refusals: Refusals::default(),
-    };
-    let result = if run.dispatcher.whole { run.prepare_until_settled().await } else { run.send_until_settled().await };
-    let failure = result.err();
-    (run.delivered, failure)
-}
-
 /// Ends when the job is cancelled, and never otherwise.
 pub async fn cancelled(cancel: &mut watch::Receiver<bool>) {
     if cancel.wait_for(|cancelled| *cancelled).await.is_err() {
@@ -109,6 +87,36 @@ enum Answer {
 }
 
 impl Run {
+    pub(super) fn new(dispatcher: Dispatcher, delivery: Delivery, cancel: watch::Receiver<bool>) -> Self {
+        Self {
+            delivered: account(&delivery),
+            dispatcher,
+            delivery,
+            cancel,
+            alone: false,
+            open: false,
+            asked_before: false,
+            refusals: Refusals::default(),
+        }
+    }
+
+    /// Delivers one chunk; the account says how it stands even when it failed.
+    pub(super) async fn deliver(&mut self) -> Result<(), Error> {
+        if self.dispatcher.whole { self.prepare_until_settled().await } else { self.send_until_settled().await }
+    }
+
+    /// Makes sure that nothing of a refused load is applied, or ever will be, before its rows go under other labels. A load
+    /// that is applied after all is settled; then there is nothing left to do.
+    pub(super) async fn is_out_of_the_way(&mut self) -> Result<bool, Error> {
+        // A transaction was rolled back, and its state asked for, before its failure was told.
+        if !self.dispatcher.whole
+            && let Answer::Applied { visible } = self.resolve(None).await?
+        {
+            self.settle(&Loaded::before(visible))?;
+        }
+        Ok(self.delivered.state == LoadState::Aborted && !self.open)
+    }
+
     /// Takes over what is written down about the label; whether that settles it.
     pub(super) fn known(&mut self, known: &LoadEntry) -> Result<bool, Error> {
         let chunk = &self.delivery.chunk;

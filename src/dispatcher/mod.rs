@@ -17,8 +17,13 @@
 //! of loads under way ([`Gate`]) becomes smaller.
 
 mod attempt;
+mod bisection;
 mod ending;
+mod matching;
+mod parts;
+mod reject;
 mod retry;
+mod rows;
 
 #[cfg(test)]
 mod tests;
@@ -40,6 +45,7 @@ use crate::target::{self, LoadSettings, Target};
 use crate::telemetry::Progress;
 
 pub use attempt::cancelled;
+pub use reject::{RefusedRow, RejectFailure, RejectSink, Rejects, Sent};
 pub use retry::Policy;
 
 /// A chunk to deliver.
@@ -138,6 +144,21 @@ pub enum Error {
         /// The labels, and what is known of each.
         loads: Vec<(Label, String)>,
     },
+    /// The target refused more rows of a load than may be rejected.
+    #[error("the target refused {refused} of the {rows} rows of load {label}, more than may be rejected")]
+    Refused {
+        /// The label.
+        label: Label,
+        /// How many of its rows the target refused at least.
+        refused: u64,
+        /// Its rows.
+        rows: u64,
+        /// What the target said.
+        source: target::Error,
+    },
+    /// A refused row could not be put among the rejects.
+    #[error(transparent)]
+    Rejects(#[from] RejectFailure),
     /// The job was cancelled.
     #[error("the job was cancelled")]
     Cancelled,
@@ -157,6 +178,8 @@ impl Failure for Error {
             Self::NotPrepared { .. } => Code::RequestRefused,
             Self::Disagreed { .. } => Code::CountsDisagree,
             Self::OtherRows { .. } | Self::Broken(_) => Code::JournalUnusable,
+            Self::Refused { .. } => Code::RowsRefused,
+            Self::Rejects(error) => error.code(),
             Self::Cancelled => Code::Interrupted,
             Self::Journal(error) => error.code(),
         }
@@ -183,6 +206,8 @@ impl Failure for Error {
             Self::Disagreed { label } => Some(format!(
                 "compare the table with the input for the rows of {label}; when that is settled, --again loads anew"
             )),
+            Self::Refused { .. } => Some("allow some with --max-rejects, or correct the rows".to_owned()),
+            Self::Rejects(error) => error.hint(),
             Self::Cancelled => Some("run the same command again to go on".to_owned()),
             Self::Journal(error) => error.hint(),
             Self::Broken(_) => Some("run the same command again; please report this as a bug".to_owned()),
@@ -221,6 +246,8 @@ pub struct Dispatcher {
     pub drain: watch::Receiver<bool>,
     /// Whether loads are only prepared, to be committed all at once.
     pub whole: bool,
+    /// Where rows go that the target refuses.
+    pub rejects: Rejects,
 }
 
 /// How a dispatcher ended.
@@ -271,7 +298,7 @@ impl Dispatcher {
                 Some(ended) = under_way.join_next() => {
                     self.end(&mut outcome, ended);
                     // A load without a row has no transaction.
-                    alone &= outcome.delivered.last().is_none_or(|load| load.rows_loaded == 0);
+                    alone &= outcome.delivered.iter().all(|load| load.rows_loaded == 0);
                 }
                 () = attempt::cancelled(&mut cancel), if open => {}
                 () = attempt::cancelled(&mut drain), if open => {}
@@ -293,22 +320,22 @@ impl Dispatcher {
 
     fn begin(
         &self,
-        under_way: &mut JoinSet<(Delivered, Option<Error>)>,
+        under_way: &mut JoinSet<(Vec<Delivered>, Option<Error>)>,
         delivery: Delivery,
         cancel: &watch::Receiver<bool>,
         alone: bool,
     ) {
         self.progress.loads_in_flight.fetch_add(1, Ordering::Relaxed);
-        under_way.spawn(attempt::deliver(self.clone(), delivery, cancel.clone(), alone));
+        under_way.spawn(parts::deliver(self.clone(), delivery, cancel.clone(), alone));
     }
 
-    fn end(&self, outcome: &mut Outcome, ended: Result<(Delivered, Option<Error>), JoinError>) {
+    fn end(&self, outcome: &mut Outcome, ended: Result<(Vec<Delivered>, Option<Error>), JoinError>) {
         self.progress.loads_in_flight.fetch_sub(1, Ordering::Relaxed);
         match ended {
             Ok((delivered, failure)) => {
-                Progress::add(&self.progress.rows_loaded, delivered.rows_loaded);
+                Progress::add(&self.progress.rows_loaded, delivered.iter().map(|load| load.rows_loaded).sum());
                 Progress::add(&self.progress.loads_settled, u64::from(failure.is_none()));
-                outcome.delivered.push(delivered);
+                outcome.delivered.extend(delivered);
                 outcome.failure = outcome.failure.take().or(failure);
             }
             Err(error) => outcome.failure = outcome.failure.take().or(Some(error.into())),

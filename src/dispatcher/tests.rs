@@ -12,7 +12,7 @@ use crate::clock::HandClock;
 use crate::failure::Disposition;
 use crate::governor::{Budget, Window};
 use crate::journal::{LoadEntry, Settled, Work};
-use crate::model::{Codec, Column, Table, WireFormat};
+use crate::model::{Codec, Column, Origins, Table, WireFormat};
 use crate::target::{LabelState, Loaded, Overload};
 
 /// What the target does when a load arrives.
@@ -186,6 +186,7 @@ impl World {
             gate: Gate::new(Window::fixed(parallel), Arc::new(self.clock.clone())),
             drain: self.drain.subscribe(),
             whole: false,
+            rejects: Rejects::none(),
         }
     }
 
@@ -202,6 +203,7 @@ impl World {
             input: 0,
             from: place,
             to: place,
+            origins: Origins::default(),
         };
         let label = format!("label-{number}").parse().unwrap();
         Delivery { label, chunk, settings: Arc::default(), permit: self.budget.take(4).unwrap() }

@@ -23,6 +23,7 @@ mod entry;
 mod evidence;
 mod history;
 mod lease;
+mod refusal;
 mod schema;
 mod sqlite;
 
@@ -33,6 +34,7 @@ use rusqlite::ErrorCode;
 pub use entry::{Begun, LoadEntry, Settled, Work};
 pub use history::{JobEntry, JobStanding};
 pub use lease::{Holder, Lease};
+pub use refusal::Refusals;
 pub use sqlite::Journal;
 
 use crate::failure::{Code, Failure};

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::refused::JobRejects;
 use crate::dispatcher;
 use crate::failure::{Code, Failure};
 use crate::journal;
@@ -55,6 +56,26 @@ pub enum Error {
         /// Whether rows before them were handed on, and may be in the table.
         begun: bool,
     },
+    /// The target refused more rows of a load than may be rejected.
+    #[error("{}", refused_text(*refused, *rows, label, limit))]
+    Refused {
+        /// The load.
+        label: Label,
+        /// How many of its rows the target refused at least.
+        refused: u64,
+        /// Its rows.
+        rows: u64,
+        /// The limit of rejects, as the user gave it.
+        limit: String,
+        /// What the target said.
+        source: target::Error,
+        /// The first row that is known to be meant.
+        first: Option<Box<FirstReject>>,
+        /// Where rejects are.
+        folder: PathBuf,
+        /// Whether other rows are in the table.
+        begun: bool,
+    },
     /// A column cannot travel in the wire format that was asked for.
     #[error("the rows cannot travel as asked: {what}")]
     Wire {
@@ -88,11 +109,31 @@ fn rejected_text(rejected: u64, read: u64, limit: &str) -> String {
     format!("stopped: {rejected} of {read} {rows} {were} rejected, {limit} are allowed")
 }
 
+fn refused_text(refused: u64, rows: u64, label: &Label, limit: &str) -> String {
+    let were = if refused == 1 { "was" } else { "were" };
+    format!(
+        "stopped: {refused} of the {rows} rows of load {label} {were} refused by the target, {limit} may be rejected"
+    )
+}
+
 impl Error {
+    /// What a failed delivery means to the job.
+    pub(super) fn of_delivery(failure: dispatcher::Error, rejects: &JobRejects, begun: bool) -> Self {
+        match failure {
+            dispatcher::Error::Refused { label, refused, rows, source } => {
+                let (limit, folder) = (rejects.limit(), rejects.folder().to_owned());
+                Self::Refused { label, refused, rows, limit, source, first: rejects.take_first(), folder, begun }
+            }
+            failure => failure.into(),
+        }
+    }
+
     /// Where it happened: input, line, column, value; none where there is no such place.
     #[must_use]
     pub fn place(&self) -> Option<String> {
-        let Self::RejectLimit { first: Some(first), .. } = self else { return None };
+        let (Self::RejectLimit { first: Some(first), .. } | Self::Refused { first: Some(first), .. }) = self else {
+            return None;
+        };
         let FirstReject { path, reject } = first.as_ref();
         let mut place = format!("{} line {}, byte {}", path.display(), reject.origin.line, reject.origin.byte);
         if let Some(column) = &reject.column {
@@ -136,6 +177,7 @@ impl Failure for Error {
             Self::Journal(error) => error.code(),
             Self::Memory(_) => Code::MemoryTooSmall,
             Self::RejectLimit { .. } => Code::RejectLimit,
+            Self::Refused { .. } => Code::RowsRefused,
             Self::Wire { .. } => Code::TypeUnsupported,
             Self::Deadline { .. } => Code::DeadlinePassed,
             Self::Broken => Code::InputUnreadable,
@@ -152,6 +194,7 @@ impl Failure for Error {
             Self::Journal(error) => error.hint(),
             Self::Memory(error) => Some(memory_hint(error)),
             Self::RejectLimit { folder, begun, .. } => Some(reject_hint(folder, *begun)),
+            Self::Refused { folder, begun, first, .. } => Some(refused_hint(folder, *begun, first.is_some())),
             Self::Wire { .. } => Some("leave out --wire csv: JSON carries every type".to_owned()),
             Self::Deadline { .. } => {
                 Some("run the same command again to go on, with a later --deadline or none".to_owned())
@@ -169,6 +212,20 @@ fn reject_hint(folder: &Path, begun: bool) -> String {
         "correct the source, or allow some with --max-rejects"
     };
     format!("see every rejected row and its reason in {}; {way_out}", folder.display())
+}
+
+fn refused_hint(folder: &Path, begun: bool, named: bool) -> String {
+    let where_ = if named {
+        format!("the rows that the target names are in {}", folder.display())
+    } else {
+        "the target does not name them".to_owned()
+    };
+    let way_out = if begun {
+        "other rows are loaded already: go on with --max-rejects, which finds and sets aside the refused ones"
+    } else {
+        "correct them or the table, or allow some with --max-rejects, which finds and sets aside the refused ones"
+    };
+    format!("{where_}; {way_out}")
 }
 
 fn memory_hint(error: &planner::TooSmall) -> String {

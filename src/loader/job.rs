@@ -13,12 +13,13 @@ use super::error::Error;
 use super::identity::Identity;
 use super::prepare::{self, Preparation, Prepared};
 use super::reading::{self, Read, Reading};
+use super::refused::JobRejects;
 use super::sink::{Exit, InputContext, JobSink};
 use super::spec::{CommitScope, JobSpec};
 use super::stop::{self, Stop};
 use super::{Ended, Loader, whole};
 use crate::clock::rfc3339;
-use crate::dispatcher::{self, Delivered, Dispatcher, Outcome, Policy};
+use crate::dispatcher::{self, Delivered, Dispatcher, Outcome, Policy, Rejects};
 use crate::failure::{Code, Failure as _, chain};
 use crate::governor::{Budget, Gate, Pace, Window};
 use crate::journal::{self, Begun, Journal, Lease, Work};
@@ -147,11 +148,17 @@ impl<'a> Account<'a> {
         let (halt, halted) = watch::channel(false);
         let budget = Budget::new(limits.budget_bytes);
         let exit = if started.journal.is_some() { Exit::Queue(sender) } else { Exit::Count { loads: 0, bytes: 0 } };
+        let sources = inputs.iter().map(|input| input.input.clone()).collect();
+        let writer = RejectsWriter::new(&spec.rejects_folder, &started.identity.job);
+        let rejects = Arc::new(JobRejects::new(spec, writer, sources, self.loader.progress()));
         let reading = task::spawn_blocking({
-            let work = self.reading(spec, started, inputs, exit, &budget);
+            let work = self.reading(spec, started, inputs, exit, &budget, &rejects);
             move || work.run(&halt)
         });
-        let dispatcher = self.dispatcher(spec, started, limits.parallel, stop.drain.clone());
+        let mut dispatcher = self.dispatcher(spec, started, limits.parallel, stop.drain.clone());
+        if let Some(dispatcher) = &mut dispatcher {
+            dispatcher.rejects = Rejects::to(Arc::<JobRejects>::clone(&rejects));
+        }
         let outcome = match &dispatcher {
             Some(dispatcher) => dispatcher.clone().run(receiver, halted, stop.cancel.clone()).await,
             None => until_read(halted, stop.clone()).await,
@@ -160,7 +167,7 @@ impl<'a> Account<'a> {
         if outcome.failure.is_some() {
             budget.close();
         }
-        let result = self.settle(outcome, reading).await;
+        let result = self.settle(outcome, reading, &rejects).await;
         match dispatcher.filter(|dispatcher| dispatcher.whole) {
             Some(dispatcher) => self.end_whole(&dispatcher, result, &stop.cancel).await,
             None => result,
@@ -190,18 +197,15 @@ impl<'a> Account<'a> {
         inputs: Vec<Prepared>,
         exit: Exit,
         budget: &Budget,
+        rejects: &Arc<JobRejects>,
     ) -> Reading {
-        let folder = spec.rejects_folder.join(started.identity.job.as_str());
         let sink = JobSink {
             exit,
             identity: started.identity.clone(),
             run: started.run,
-            limit: spec.rejects_max,
-            writer: Some(RejectsWriter::new(&spec.rejects_folder, &started.identity.job)),
-            folder,
-            progress: self.loader.progress(),
+            rejects: Arc::clone(rejects),
+            folder: rejects.folder().to_owned(),
             input: InputContext::default(),
-            first: None,
             begun: false,
             whole: spec.commit == CommitScope::Job,
             failure: None,
@@ -244,11 +248,17 @@ impl<'a> Account<'a> {
             gate: Gate::new(window, Arc::clone(&self.loader.clock)),
             drain,
             whole: spec.commit == CommitScope::Job,
+            rejects: Rejects::none(),
         })
     }
 
     /// Brings together how reading and sending ended.
-    async fn settle(&mut self, outcome: Outcome, reading: task::JoinHandle<Read>) -> Result<(), Error> {
+    async fn settle(
+        &mut self,
+        outcome: Outcome,
+        reading: task::JoinHandle<Read>,
+        rejects: &JobRejects,
+    ) -> Result<(), Error> {
         let cancelled = matches!(outcome.failure, Some(dispatcher::Error::Cancelled));
         let read = if cancelled {
             // A cancelled read may hang in an input that never ends; what it would still say is not needed.
@@ -262,11 +272,19 @@ impl<'a> Account<'a> {
             let waited = self.loader.clock.instant() - read.ended;
             self.loader.progress.waited_for(Stage::Target, waited);
             self.report.inputs = read.reports;
-            self.report.rejects = read.rejects;
             failure = read.failure;
         }
         self.account_for(outcome.delivered);
-        first_to_tell(failure, outcome.failure.map(Error::from)).map_or(Ok(()), Err)
+        // Only now all of them are known.
+        let kept = task::block_in_place(|| rejects.finish(cancelled));
+        for (input, refused) in self.report.inputs.iter_mut().zip(rejects.refused()) {
+            input.rejected += refused;
+        }
+        self.report.rejects = (rejects.counts().0 > 0).then(|| rejects.folder().display().to_string());
+        let begun = self.report.rows_loaded > 0;
+        let sending = outcome.failure.map(|failure| Error::of_delivery(failure, rejects, begun));
+        let first = first_to_tell(failure, sending).map_or(Ok(()), Err);
+        first.and(kept.map_err(|failure| dispatcher::Error::from(failure).into()))
     }
 
     /// ROWS-1: a job that is about to call itself finished has an account that adds up.
@@ -370,7 +388,7 @@ async fn until_read(mut halted: watch::Receiver<bool>, mut stop: Stop) -> Outcom
 
 fn state_of(error: &Error) -> JobState {
     match error.code() {
-        Code::RejectLimit => JobState::Rejected,
+        Code::RejectLimit | Code::RowsRefused => JobState::Rejected,
         Code::InDoubt => JobState::InDoubt,
         Code::Interrupted => JobState::Interrupted,
         _ => JobState::Failed,

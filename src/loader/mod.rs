@@ -15,11 +15,13 @@ mod identity;
 mod job;
 mod prepare;
 mod reading;
+mod refused;
 mod rejected;
 mod settle;
 mod sink;
 mod spec;
 mod stop;
+mod values;
 mod whole;
 
 use std::sync::Arc;

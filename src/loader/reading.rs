@@ -31,7 +31,6 @@ pub(super) struct Reading {
 pub(super) struct Read {
     pub(super) ended: Instant,
     pub(super) reports: Vec<InputReport>,
-    pub(super) rejects: Option<String>,
     pub(super) failure: Option<Error>,
 }
 
@@ -51,14 +50,8 @@ impl Reading {
         if failure.is_some() {
             halt.send_replace(true);
         }
-        let rejected = Progress::read(&self.context.progress.rows_rejected) > 0;
         let ended = self.context.clock.instant();
-        Read {
-            ended,
-            reports: self.reports,
-            rejects: rejected.then(|| self.sink.folder.display().to_string()),
-            failure,
-        }
+        Read { ended, reports: self.reports, failure }
     }
 
     /// Reads one input. An error without content is a stop that somebody else asked for.
@@ -72,6 +65,7 @@ impl Reading {
             settings: Arc::clone(&input.settings),
             extension: rejects_ending(probed.format),
             header: probed.header(),
+            rejected: 0,
         };
         let options = pipeline::Options {
             load_bytes: self.spec.load_size.0,
@@ -83,14 +77,14 @@ impl Reading {
         };
         let counter = probed.bytes_read();
         let progress = Arc::clone(&self.context.progress);
-        let before = (Progress::read(&progress.rows_read), Progress::read(&progress.rows_rejected));
+        let before = Progress::read(&progress.rows_read);
         let reader = probed.into_reader(input.projected, input.known).map_err(|error| Some(error.into()))?;
         let reader = Counted { reader, counter: Arc::clone(&counter), seen: 0, progress: Arc::clone(&progress) };
         let result = pipeline::run(Box::new(reader), options, &self.context, &mut self.sink);
         let report = &mut self.reports[index];
         report.bytes = counter.load(Ordering::Relaxed);
-        report.rows = Progress::read(&progress.rows_read) - before.0;
-        report.rejected = Progress::read(&progress.rows_rejected) - before.1;
+        report.rows = Progress::read(&progress.rows_read) - before;
+        report.rejected = self.sink.input.rejected;
         result.map_err(|failure| match failure {
             Failure::Reading(error) => Some(error.into()),
             Failure::Stopped => self.sink.failure.take(),
@@ -99,7 +93,7 @@ impl Reading {
 }
 
 /// The ending of a rejects file: records of text are kept as they are, rows of binary inputs become JSON.
-fn rejects_ending(format: Format) -> &'static str {
+pub(super) fn rejects_ending(format: Format) -> &'static str {
     match format {
         Format::Csv => "csv",
         Format::Tsv => "tsv",

@@ -5,15 +5,13 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::error::{Error, FirstReject};
+use super::error::Error;
 use super::identity::Identity;
-use super::spec::RejectLimit;
+use super::refused::JobRejects;
 use crate::dispatcher::Delivery;
 use crate::model::Reject;
 use crate::pipeline::{Cut, Sink, Stopped};
-use crate::reader::reject::RejectsWriter;
 use crate::target::LoadSettings;
-use crate::telemetry::Progress;
 
 /// Where deliveries go.
 pub(super) enum Exit {
@@ -28,13 +26,9 @@ pub(super) struct JobSink {
     pub(super) exit: Exit,
     pub(super) identity: Identity,
     pub(super) run: u32,
-    pub(super) limit: RejectLimit,
-    /// None once it is finished.
-    pub(super) writer: Option<RejectsWriter>,
+    pub(super) rejects: Arc<JobRejects>,
     pub(super) folder: PathBuf,
-    pub(super) progress: Arc<Progress>,
     pub(super) input: InputContext,
-    pub(super) first: Option<Box<FirstReject>>,
     /// Whether a chunk was handed on.
     pub(super) begun: bool,
     /// Whether what is handed on stays invisible until the whole job is committed.
@@ -51,30 +45,22 @@ pub(super) struct InputContext {
     /// The ending of its rejects file.
     pub(super) extension: &'static str,
     pub(super) header: Option<Vec<u8>>,
+    /// How many of its rows do not fit.
+    pub(super) rejected: u64,
 }
 
 impl JobSink {
-    /// Ends the rejects and checks their limit once more, now that all rows are known.
+    /// Checks the limit of rejects once more, now that all rows are known.
     pub(super) fn finish(&mut self) -> Result<(), Error> {
-        if let Some(writer) = self.writer.take() {
-            writer.finish()?;
-        }
         self.check().map_err(|Stopped| self.failure.take().unwrap_or(Error::Broken))
     }
 
     fn check(&mut self) -> Result<(), Stopped> {
-        let rejected = Progress::read(&self.progress.rows_rejected);
-        let read = Progress::read(&self.progress.rows_read);
-        if !self.limit.is_passed(rejected, read) {
+        if !self.rejects.is_passed() {
             return Ok(());
         }
-        let limit = match self.limit {
-            RejectLimit::Rows(0) => "none".to_owned(),
-            RejectLimit::Rows(rows) => rows.to_string(),
-            RejectLimit::Percent(percent) => format!("{percent} %"),
-        };
-        let folder = self.folder.clone();
-        let (first, begun) = (self.first.take(), self.begun);
+        let ((rejected, read), limit) = (self.rejects.counts(), self.rejects.limit());
+        let (first, folder, begun) = (self.rejects.take_first(), self.folder.clone(), self.begun);
         self.failure = Some(Error::RejectLimit { rejected, read, limit, first, folder, begun });
         Err(Stopped)
     }
@@ -101,16 +87,12 @@ impl Sink for JobSink {
     }
 
     fn rejects(&mut self, rejects: Vec<Reject>) -> Result<(), Stopped> {
-        let header = self.input.header.as_deref();
-        let writer = self.writer.as_mut().expect("no input is read after the end");
-        if let Err(error) = writer.write(&self.input.path, self.input.extension, header, &rejects) {
+        self.input.rejected += rejects.len() as u64;
+        let InputContext { path, extension, header, .. } = &self.input;
+        if let Err(error) = self.rejects.write(path, extension, header.as_deref(), rejects) {
             self.failure = Some(error.into());
             return Err(Stopped);
         }
-        if self.first.is_none() {
-            let first = rejects.into_iter().next();
-            self.first = first.map(|reject| Box::new(FirstReject { path: self.input.path.clone(), reject }));
-        }
-        if matches!(self.limit, RejectLimit::Rows(_)) { self.check() } else { Ok(()) }
+        if self.rejects.is_of_rows() { self.check() } else { Ok(()) }
     }
 }

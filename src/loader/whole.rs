@@ -9,7 +9,7 @@ use tokio::task;
 use super::error::Error;
 use super::job::{Account, Started};
 use super::spec::JobSpec;
-use crate::dispatcher::{Dispatcher, Policy};
+use crate::dispatcher::{Dispatcher, Policy, Rejects};
 use crate::governor::{Gate, Pace, Window};
 use crate::journal::{self, Journal, LoadEntry, Work};
 use crate::model::{Label, LoadState, Report};
@@ -41,6 +41,7 @@ impl Account<'_> {
                 gate: Gate::new(Window::fixed(spec.parallel.unwrap_or(1)), Arc::clone(&self.loader.clock)),
                 drain: watch::channel(false).1,
                 whole: true,
+                rejects: Rejects::none(),
             };
             dispatcher.roll_back_all(open).await;
             drop(lease);
@@ -62,6 +63,8 @@ impl Account<'_> {
         if let Err(error) = result {
             let open = open(entries(dispatcher)?);
             self.learn(&dispatcher.roll_back_all(open).await);
+            // Nothing is in the table, so that the next run may try each load as a whole: the table may take it by then.
+            task::block_in_place(|| dispatcher.journal.forget_refusals(&dispatcher.job, dispatcher.run))?;
             return Err(error);
         }
         self.forward(dispatcher, cancel).await

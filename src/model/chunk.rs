@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::batch::Origin;
+use super::origins::Origins;
 
 /// The text format of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,4 +66,6 @@ pub struct Chunk {
     pub from: Origin,
     /// The last row's place.
     pub to: Origin,
+    /// Every row's place; none where nobody kept them.
+    pub origins: Origins,
 }

@@ -106,13 +106,13 @@ impl Lane {
         self.text.clear();
         let next = self.encoder.encode(rows, row, room.max(1), &mut self.text, aside);
         debug_assert!(next > row, "an encoder always takes a row");
-        let mut taken = (row..next).filter(|index| aside.binary_search(index).is_err());
-        let Some(first) = taken.next() else { return Ok(next) };
-        let last = taken.next_back().unwrap_or(first);
-        let count = (next - row - aside.len()) as u64;
+        if next - row == aside.len() {
+            return Ok(next);
+        }
         self.opened(options.load_bytes, options.codec, context)?;
         let chunker = self.open.as_mut().expect("it has just been opened");
-        chunker.append(&self.text, count, origins[first], origins[last]);
+        let taken = (row..next).filter(|index| aside.is_empty() || aside.binary_search(index).is_err());
+        chunker.append(&self.text, taken.map(|index| origins[index]));
         Ok(next)
     }
 

@@ -114,12 +114,34 @@ impl RejectsWriter {
         header: Option<&[u8]>,
         rejects: &[Reject],
     ) -> Result<(), RejectsError> {
+        self.append(input, input, extension, header, rejects)
+    }
+
+    /// Appends rejects of which the records are not to be had any more, and that are JSON objects of their values instead:
+    /// into files of their own beside those of [`write`](Self::write).
+    ///
+    /// # Errors
+    /// When a file cannot be created or written.
+    pub fn write_values(&mut self, input: &Path, rejects: &[Reject]) -> Result<(), RejectsError> {
+        let name = if input.as_os_str() == "-" { "stdin".into() } else { input.to_string_lossy() };
+        let beside = PathBuf::from(format!("{name}.values"));
+        self.append(&beside, input, "ndjson", None, rejects)
+    }
+
+    fn append(
+        &mut self,
+        own: &Path,
+        input: &Path,
+        extension: &str,
+        header: Option<&[u8]>,
+        rejects: &[Reject],
+    ) -> Result<(), RejectsError> {
         if rejects.is_empty() {
             return Ok(());
         }
-        let index = match self.inputs.get(input) {
+        let index = match self.inputs.get(own) {
             Some(index) => *index,
-            None => self.create(input, extension, header)?,
+            None => self.create(own, extension, header)?,
         };
         let files = &mut self.files[index];
         let file = input.to_string_lossy();

@@ -25,6 +25,7 @@ mod connect;
 pub mod ddl;
 mod endpoint;
 mod error;
+pub mod error_log;
 mod http;
 mod mysql;
 mod overload;

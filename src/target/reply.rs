@@ -192,6 +192,7 @@ fn failed(reply: &Reply, sent: &Sent<'_>, unknown: Meaning) -> Verdict {
             total: reply.rows_total.unwrap_or(sent.rows),
             filtered: reply.rows_filtered.unwrap_or(0),
             samples: Vec::new(),
+            lines: Vec::new(),
             log: reply.error_url.clone(),
         });
     }

@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::connect::Connector;
 use super::ddl;
 use super::endpoint::Frontends;
+use super::error_log;
 use super::http::{Call, Outgoing, Patience};
 use super::mysql::{self, Login};
 use super::redirect::{HostMap, Policy};
@@ -38,10 +39,6 @@ pub(super) const LOAD_SLACK: Duration = Duration::from_secs(30);
 
 /// The longest pause that an answer may ask for: a wrong number must not stop a job for days.
 const RETRY_AFTER_MAX: Duration = Duration::from_mins(10);
-
-/// How much of the server's list of refused rows is read, and for how long.
-const LOG_BYTES_MAX: usize = 1 << 20;
-const LOG_WITHIN: Duration = Duration::from_secs(10);
 
 /// How a StarRocks cluster is reached, and what every load says.
 #[derive(Clone, Debug)]
@@ -98,6 +95,7 @@ impl Options {
 pub struct StarRocks {
     pub(super) options: Options,
     pub(super) route: Route,
+    pub(super) ways: error_log::Ways,
 }
 
 impl StarRocks {
@@ -113,7 +111,7 @@ impl StarRocks {
         let policy = Policy::new(&frontends, options.map_host.clone(), &options.allow_redirect)?;
         let authorization = basic(&options.url.user, &options.password);
         let route = Route::new(Frontends::new(frontends), connector, authorization, policy, options.answer_timeout);
-        Ok(Self { options, route })
+        Ok(Self { options, route, ways: error_log::Ways::default() })
     }
 
     /// Runs one statement: SELECT, SHOW, EXPLAIN, DESC or KILL.
@@ -248,17 +246,17 @@ impl StarRocks {
                 let after = after.or_else(|| retry_after(&reached));
                 Err(Error::Busy { address, overload, after, message })
             }
-            reply::Verdict::Failed(error) => Err(self.with_samples(error).await),
+            reply::Verdict::Failed(error) => Err(self.with_lines(error, label).await),
         }
     }
 
-    /// The same error; one about refused rows with some of them.
-    pub(super) async fn with_samples(&self, error: Error) -> Error {
+    /// The same error; one about refused rows with those that the server names.
+    pub(super) async fn with_lines(&self, error: Error, label: &Label) -> Error {
         match error {
-            Error::RowsRefused { message, total, filtered, log: Some(log), .. } => {
-                let lines = self.route.fetch(&log, LOG_BYTES_MAX, LOG_WITHIN).await.unwrap_or_default();
-                let samples = reply::samples(&lines);
-                Error::RowsRefused { message, total, filtered, samples, log: Some(log) }
+            Error::RowsRefused { message, total, filtered, log, .. } => {
+                let text = self.error_log(label, log.as_deref()).await;
+                let (samples, lines) = (reply::samples(&text), error_log::lines(&text));
+                Error::RowsRefused { message, total, filtered, samples, lines, log }
             }
             error => error,
         }

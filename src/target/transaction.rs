@@ -160,7 +160,7 @@ impl StarRocks {
             Verdict::Done | Verdict::Already => Ok(Some(reply)),
             Verdict::Empty => Ok(None),
             Verdict::Ask(message) => Err(Error::Failed { after: None, message }),
-            Verdict::Failed(error) => Err(self.with_samples(error).await),
+            Verdict::Failed(error) => Err(self.with_lines(error, sent.label).await),
         }
     }
 

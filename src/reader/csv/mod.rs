@@ -24,6 +24,7 @@ use crate::model::{Batch, Column, Origin, Reject, Rule};
 
 use super::batches::{Batches, Records};
 use super::cast::{BatchBuilder, Cell, rule};
+use super::finder::{self, Wanted};
 use super::window::{Window, line_ends};
 use super::{Error, FieldRef, Projected, Reader};
 use record::{Extent, Form, Scan, Span, scan, value};
@@ -49,12 +50,26 @@ impl CsvReader {
         Self::over(Window::new(path, stream), dialect, projected, fields_expected)
     }
 
+    /// The same for the records that start at these bytes alone: each of them comes as a reject.
+    pub(super) fn finding(
+        path: &Path,
+        stream: Box<dyn Read + Send>,
+        dialect: Dialect,
+        fields_expected: usize,
+        wanted: Wanted,
+    ) -> Self {
+        let mut reader = Self::new(path, stream, dialect, Vec::new(), fields_expected);
+        reader.0.records_mut().wanted = Some(wanted);
+        reader
+    }
+
     fn over(window: Window, dialect: Dialect, projected: Vec<Projected>, fields_expected: usize) -> Self {
         let targets: Vec<_> =
             projected.iter().map(|projected| Target::new(projected, dialect.null.is_some())).collect();
         debug_assert!(targets.iter().all(|target| target.field < fields_expected), "projected fields exist");
         let columns: Vec<Column> = projected.into_iter().map(|projected| projected.column).collect();
-        let records = CsvRecords { window, dialect, targets, fields_expected, spans: Vec::new(), opened: false };
+        let records =
+            CsvRecords { window, dialect, targets, fields_expected, spans: Vec::new(), opened: false, wanted: None };
         Self(Batches::new(records, &columns))
     }
 }
@@ -89,6 +104,8 @@ struct CsvRecords {
     fields_expected: usize,
     spans: Vec<Span>,
     opened: bool,
+    /// The records to find, where that is all there is to do.
+    wanted: Option<Wanted>,
 }
 
 impl Records for CsvRecords {
@@ -102,6 +119,16 @@ impl Records for CsvRecords {
         }
         let blank_is_row = self.fields_expected == 1;
         let Some(record) = self.scan(blank_is_row)? else { return Ok(false) };
+        if let Some(wanted) = &mut self.wanted {
+            let origin = self.window.origin();
+            if wanted.remove(&origin.byte) {
+                let raw = self.window.pending()[..record.bytes].to_vec();
+                batch.reject_record(finder::found(origin, raw), rejects);
+            }
+            let more = !wanted.is_empty();
+            self.consume(record);
+            return Ok(more);
+        }
         self.row(record, batch, rejects);
         self.consume(record);
         Ok(true)
