@@ -28,6 +28,8 @@ enum Step {
     /// Somebody else has the label.
     Taken,
     Refuse,
+    /// Nothing was applied: so many rows are at fault.
+    RefuseRows(u64),
     /// No answer ever comes.
     Hang,
 }
@@ -56,6 +58,12 @@ fn failure(disposition: Disposition) -> target::Error {
     };
     assert_eq!(error.disposition(), disposition);
     error
+}
+
+/// What a server says that names no rows.
+fn refused_rows(chunk: &Chunk, filtered: u64) -> target::Error {
+    let (message, samples, lines) = ("too many filtered rows".to_owned(), Vec::new(), Vec::new());
+    target::Error::RowsRefused { message, total: chunk.rows, filtered, samples, lines, log: None }
 }
 
 fn overload() -> target::Error {
@@ -91,6 +99,7 @@ impl Target for Script {
             Step::Overload => Err(overload()),
             Step::Lose | Step::Taken => Err(failure(Disposition::Resolve)),
             Step::Refuse => Err(failure(Disposition::Abort)),
+            Step::RefuseRows(filtered) => Err(refused_rows(chunk, filtered)),
             Step::Hang => std::future::pending().await,
         }
     }
@@ -107,6 +116,7 @@ impl Target for Script {
             Step::Taken => Err(target::Error::LabelBusy { label: label.to_string(), message: "RUNNING".into() }),
             Step::Lose => Err(failure(Disposition::Resolve)),
             Step::Refuse => Err(failure(Disposition::Abort)),
+            Step::RefuseRows(filtered) => Err(refused_rows(chunk, filtered)),
             Step::Hang => std::future::pending().await,
         }
     }
@@ -536,6 +546,9 @@ fn entry(chunk: &Chunk) -> LoadEntry {
         input: "/input.csv".into(),
     }
 }
+
+#[path = "parts_tests.rs"]
+mod parts;
 
 #[path = "whole_tests.rs"]
 mod whole;

@@ -214,7 +214,13 @@ impl Complaint {
             let rest = &words[words.find(before)? + before.len()..];
             rest.find('\'').map(|end| &rest[..end])
         };
-        let known = |name: &&str| sent.settings.fields.iter().any(|field| field.name.eq_ignore_ascii_case(name));
+        let derived = |item: &String, name: &str| {
+            item.split_once('=').is_some_and(|(column, _)| column.trim().trim_matches('`').eq_ignore_ascii_case(name))
+        };
+        let known = |name: &&str| {
+            sent.settings.fields.iter().any(|field| field.name.eq_ignore_ascii_case(name))
+                || sent.settings.derived.iter().any(|item| derived(item, name))
+        };
         let column =
             ["The type of '", "column '", "Column '"].into_iter().find_map(|before| quoted(before).filter(known));
         let value = quoted("Value '").filter(|_| words.starts_with("Value '") && words.contains("' is out of range"));

@@ -422,6 +422,13 @@ impl Load {
         }
     }
 
+    /// Notes what the load has come to, for those who ask after it has failed.
+    pub(super) fn note(&self, totals: Totals) {
+        if let Some(open) = self.registry.loads().open.get_mut(&self.id) {
+            open.entry.totals = totals;
+        }
+    }
+
     /// Aborts the load.
     pub(super) fn abort(&self, reason: &str) -> rusqlite::Result<()> {
         self.registry.abort(self.id, reason).map(|_| ())
