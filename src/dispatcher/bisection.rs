@@ -38,7 +38,8 @@ pub(super) struct Bisection {
 impl Bisection {
     /// Of a load of so many rows, of which nothing is known.
     pub(super) fn new(rows: u64) -> Self {
-        Self { open: vec![0..rows], sent: None, named: BTreeSet::new() }
+        let all: Part = 0..rows;
+        Self { open: Vec::from([all]), sent: None, named: BTreeSet::new() }
     }
 
     /// The next part to send; none when everything is decided.
@@ -102,8 +103,8 @@ mod tests {
         sends: u64,
     }
 
-    /// `names` says how many of the refused rows of a part are named, and whether it says when all are.
-    fn play(rows: u64, bad: &BTreeSet<u64>, mut names: impl FnMut() -> (usize, bool)) -> Played {
+    /// `hint` says how many of the refused rows of a part are named, and whether it says when all are.
+    fn play(rows: u64, bad: &BTreeSet<u64>, mut hint: impl FnMut() -> (usize, bool)) -> Played {
         let mut bisection = Bisection::new(rows);
         let mut played = Played { loaded: Vec::new(), found: BTreeSet::new(), sends: 0 };
         while let Some(part) = bisection.next() {
@@ -114,7 +115,7 @@ mod tests {
                 bisection.loaded();
                 continue;
             }
-            let (count, says_all) = names();
+            let (count, says_all) = hint();
             let rows_in_part = part.end - part.start;
             let found: Vec<u64> = if rows_in_part == 1 || (says_all && inside.len() as u64 == rows_in_part) {
                 bisection.all_refused();

@@ -211,7 +211,7 @@ mod tests {
             let refused: Vec<&String> = rows.iter().filter(|row| is_bad(row)).collect();
             let mut log = String::new();
             for row in refused.iter().take(listed) {
-                log.push_str(&format!("Error: bad. Row: {}\n", &row[..row.len().min(cut_at)]));
+                log = log + "Error: bad. Row: " + &row[..row.len().min(cut_at)] + "\n";
             }
             let chunk = chunk_of(WireFormat::Json, Codec::Lz4, &rows, 64);
             let lines = error_log::lines(log.as_bytes());

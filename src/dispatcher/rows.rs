@@ -32,7 +32,7 @@ pub(super) struct Rows {
     marks: Vec<u64>,
     /// Bytes of the text.
     bytes: u64,
-    rows: u64,
+    count: u64,
     format: WireFormat,
     codec: Codec,
     input: usize,
@@ -57,14 +57,14 @@ impl Rows {
             starts.push(bytes);
             bytes += piece.len() as u64;
         }
-        let (marks, rows) = marks(chunk.format, &text);
-        if (rows, bytes) != (chunk.rows, chunk.text_bytes) {
-            let what = format!("{rows} rows in {bytes} bytes instead of {} in {}", chunk.rows, chunk.text_bytes);
+        let (marks, count) = marks(chunk.format, &text);
+        if (count, bytes) != (chunk.rows, chunk.text_bytes) {
+            let what = format!("{count} rows in {bytes} bytes instead of {} in {}", chunk.rows, chunk.text_bytes);
             return Err(io::Error::new(io::ErrorKind::InvalidData, what));
         }
         let (format, codec, input) = (chunk.format, chunk.codec, chunk.input);
         let (from, to, origins) = (chunk.from, chunk.to, chunk.origins.clone());
-        Ok(Self { text, starts, marks, bytes, rows, format, codec, input, origins, from, to })
+        Ok(Self { text, starts, marks, bytes, count, format, codec, input, origins, from, to })
     }
 
     /// The memory that they take besides the chunk's own.
@@ -111,7 +111,7 @@ impl Rows {
 
     /// Where a row starts, or the text ends.
     fn start_of(&self, row: u64) -> u64 {
-        if row >= self.rows {
+        if row >= self.count {
             return self.bytes;
         }
         let mut at = self.marks[within(row / ROWS_PER_MARK)];
@@ -121,16 +121,12 @@ impl Rows {
         for (piece, start) in self.text.iter().zip(&self.starts).skip(first) {
             while left > 0 {
                 let rest = &piece[within(at - start)..];
-                match cut.next(rest) {
-                    Some(end) => {
-                        at += end as u64;
-                        left -= 1;
-                    }
-                    None => {
-                        at += rest.len() as u64;
-                        break;
-                    }
-                }
+                let Some(end) = cut.next(rest) else {
+                    at += rest.len() as u64;
+                    break;
+                };
+                at += end as u64;
+                left -= 1;
             }
             if left == 0 {
                 break;
@@ -148,7 +144,7 @@ impl Rows {
 
     /// The places of some rows; those of the whole chunk where nobody kept them.
     pub(super) fn origins(&self, part: &Part) -> impl Iterator<Item = Origin> {
-        let known = self.origins.rows() == self.rows;
+        let known = self.origins.rows() == self.count;
         let skipped = if known { within(part.start) } else { usize::MAX };
         let unknown = if known { 0 } else { within(part.end - part.start) };
         let taken = within(part.end - part.start);
@@ -159,13 +155,15 @@ impl Rows {
     pub(super) fn chunk(&self, part: &Part) -> Chunk {
         let text = self.slice(part);
         let mut digest = XxHash64::with_seed(0);
-        text.iter().for_each(|piece| digest.write(piece));
+        for piece in &text {
+            digest.write(piece);
+        }
         let text_bytes = length(&text);
         let body = match self.codec {
             Codec::None => text,
             codec => compressed(codec, &text),
         };
-        let known = self.origins.rows() == self.rows;
+        let known = self.origins.rows() == self.count;
         let (from, to) = match (self.origins(&(part.start..part.start + 1)).next(), known) {
             (Some(from), true) => (from, self.origins(&(part.end - 1..part.end)).next().unwrap_or(from)),
             _ => (self.from, self.to),

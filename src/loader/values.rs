@@ -63,16 +63,13 @@ fn cells(text: &str) -> Option<Vec<Option<String>>> {
     let mut cells = Vec::new();
     let mut rest = text;
     loop {
-        let (cell, behind) = match rest.strip_prefix('"') {
-            Some(inner) => {
-                let (cell, behind) = unquoted(inner)?;
-                (Some(cell), behind)
-            }
-            None => {
-                let end = rest.find(',').unwrap_or(rest.len());
-                let cell = (&rest[..end] != r"\\N").then(|| rest[..end].to_owned());
-                (cell, &rest[end..])
-            }
+        let (cell, behind) = if let Some(inner) = rest.strip_prefix('"') {
+            let (cell, behind) = unquoted(inner)?;
+            (Some(cell), behind)
+        } else {
+            let end = rest.find(',').unwrap_or(rest.len());
+            let cell = (&rest[..end] != r"\\N").then(|| rest[..end].to_owned());
+            (cell, &rest[end..])
         };
         cells.push(cell);
         match behind.strip_prefix(',') {

@@ -265,6 +265,15 @@ async fn the_servers_list_is_fetched_from_no_stranger_and_from_no_other_path() {
 }
 
 #[tokio::test]
+async fn a_list_without_end_is_none() {
+    let log = Node::answering("200 OK", "Error: x. Row: \"1\"\n".repeat(100_000)).await;
+    let url = format!("http://127.0.0.1:{}/api/_load_error_log?file=error_log_1", log.port);
+    let backend = taking(refusing(&url)).await;
+    let error = load(&target(&[backend.port])).await.unwrap_err();
+    assert!(matches!(&error, Error::RowsRefused { lines, .. } if lines.is_empty()), "{error:?}");
+}
+
+#[tokio::test]
 async fn without_an_address_the_list_is_asked_for_over_sql() {
     let log = "Error: too wide. Row: \\\"1\\\"\\n";
     let result = format!(
