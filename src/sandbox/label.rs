@@ -422,10 +422,10 @@ impl Load {
         }
     }
 
-    /// Notes what the load has come to, for those who ask after it has failed.
-    pub(super) fn note(&self, totals: Totals) {
+    /// Notes where its error log is, for those who ask after it has failed.
+    pub(super) fn note_log(&self, url: Option<String>) {
         if let Some(open) = self.registry.loads().open.get_mut(&self.id) {
-            open.entry.totals = totals;
+            open.entry.totals.error_url = url;
         }
     }
 

@@ -180,7 +180,7 @@ fn many_rows_in_many_loads_are_found_with_a_list_that_is_too_short_and_with_none
     for faults in [json!([]), no_list()] {
         let place = Place::new();
         place.faults(&faults);
-        let bad = set((1..=3_000).filter(|id| id.is_multiple_of(31) || (500..560).contains(id)));
+        let bad = set((1_u64..=3_000).filter(|id| id.is_multiple_of(31) || (500..560).contains(id)));
         let file = place.world.file("rows.csv", csv(3_000, &bad));
         let flags = ["--max-rejects", "10%", "--load-size", "8KiB", "--compression", "zstd"];
         finished_but(&place, &place.import(&file, &flags), 3_000, &bad);

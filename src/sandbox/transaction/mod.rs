@@ -20,7 +20,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::answer::TransactionAnswer;
 use super::body::Body;
 use super::fault::{Operation, Step};
-use super::ingest::{Counts, Failed, Tally};
+use super::ingest::{Failed, Tally};
 use super::intake::Place;
 use super::label::{Beginning, COORDINATOR_DOWN, Goal, Load, Refusal};
 use super::ledger::State;
@@ -336,8 +336,7 @@ impl Request<'_> {
         answer.write_data_time_ms = Some(written.duration_since(started).as_millis().try_into().unwrap_or(u64::MAX));
         answer.commit_and_publish_time_ms = Some(millis(written));
         if matches!(result, Err(Failed::Rows(_))) {
-            let none = Tally { counts: Counts { loaded: 0, ..tally.counts }, ..Tally::default() };
-            load.note(load::totals(&none, received, url.clone()));
+            load.note_log(url.clone());
         }
         answer.error_url = url;
         result
