@@ -190,10 +190,11 @@ fn many_rows_in_many_loads_are_found_with_a_list_that_is_too_short_and_with_none
 #[test]
 fn a_load_that_is_refused_row_by_row_is_not_taken_apart() {
     let place = Place::new();
-    let bad = set(1..=2_000);
-    let file = place.world.file("rows.csv", csv(2_000, &bad));
+    // More than are kept before their records are read.
+    let bad = set(1..=60_000);
+    let file = place.world.file("rows.csv", csv(60_000, &bad));
     let ran = place.import(&file, &["--max-rejects", "100%"]);
-    finished_but(&place, &ran, 2_000, &bad);
+    finished_but(&place, &ran, 60_000, &bad);
     assert_eq!(ran.report()["loads"], json!([]));
 }
 
@@ -325,6 +326,20 @@ fn a_loader_killed_among_the_parts_goes_on_and_doubles_nothing() {
             finished_but(&place, &place.import(&file, &flags), 1_000, &bad);
             place.nothing_open();
         }
+    }
+}
+
+/// The labels of parts do not depend on what the list names, so that they are the same ones for who knows nothing of them.
+#[test]
+fn without_its_journal_a_second_try_comes_to_the_same_parts() {
+    let place = Place::new();
+    let bad = set([77, 500, 501]);
+    let file = place.world.file("rows.csv", csv(1_000, &bad));
+    finished_but(&place, &place.import(&file, &["--max-rejects", "3"]), 1_000, &bad);
+    for faults in [no_list(), json!([])] {
+        fs::remove_dir_all(place.world.path().join(".local/state/shipload")).unwrap();
+        place.faults(&faults);
+        finished_but(&place, &place.import(&file, &["--max-rejects", "3"]), 1_000, &bad);
     }
 }
 
