@@ -201,6 +201,7 @@ impl Division {
     async fn outcome(&mut self, part: &Part) -> Result<Option<Found>, Error> {
         let is_whole = *part == (0..self.delivery.chunk.rows);
         if let Some(found) = self.known_of(part, is_whole) {
+            self.check(part, &found)?;
             return Ok(Some(found));
         }
         let refusal = match self.first.take() {
@@ -211,6 +212,22 @@ impl Division {
             },
         };
         self.take(part, refusal).map(Some)
+    }
+
+    /// Whether what an earlier try has heard is still allowed: this one may have a lower limit.
+    fn check(&self, part: &Part, found: &Found) -> Result<(), Error> {
+        let (refused, words) = match found {
+            Found::Rows(rows) => (rows.len() as u64, rows.first().map(|(_, words)| words)),
+            Found::All(_, words) => (part.end - part.start, Some(words)),
+        };
+        if self.dispatcher.rejects.sink.allows(refused) {
+            return Ok(());
+        }
+        let message = words.map_or_else(String::new, ToString::to_string);
+        let (samples, lines, total) = (Vec::new(), Vec::new(), part.end - part.start);
+        let source = target::Error::RowsRefused { message, total, filtered: refused, samples, lines, log: None };
+        let (label, rows) = (self.delivery.label.clone(), self.delivery.chunk.rows);
+        Err(Error::Refused { label, refused, rows, source })
     }
 
     /// What an earlier try has heard of a part.
@@ -257,11 +274,13 @@ impl Division {
                 if is_refusal(&source) && run.delivered.state == LoadState::Aborted =>
             {
                 let refusal = Refusal::of(source);
-                if run.is_out_of_the_way().await? {
+                let clear = run.is_out_of_the_way().await;
+                if matches!(clear, Ok(true)) {
                     return Ok(Some(refusal));
                 }
                 let applied = run.delivered.state != LoadState::Aborted;
                 self.delivered.push(run.delivered);
+                clear?;
                 let source = refusal.source;
                 if applied { Ok(None) } else { Err(Error::Failed { label, attempts, elapsed, source }) }
             }

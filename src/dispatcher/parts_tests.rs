@@ -145,3 +145,15 @@ async fn a_second_try_goes_on_where_the_first_one_ended() {
         assert_eq!(sent.len(), ONE_BAD.len() + 1, "only the part that failed is sent twice: {sent:?}");
     }
 }
+
+#[tokio::test]
+async fn a_second_try_with_a_lower_limit_stops_at_what_the_first_one_heard() {
+    let mut steps = ONE_BAD[..6].to_vec();
+    steps.push(Step::Refuse);
+    let refusing = Refusing::new(&steps, &[LabelState::Aborted], 1);
+    assert!(matches!(refusing.deliver().await.failure, Some(Error::Failed { .. })));
+    let lower = Refusing { noted: Arc::default(), ..refusing };
+    let outcome = lower.deliver().await;
+    assert!(matches!(outcome.failure, Some(Error::Refused { refused: 1, .. })), "{outcome:?}");
+    assert_eq!(lower.world.sent().len(), steps.len(), "nothing is sent");
+}

@@ -204,7 +204,6 @@ impl<'a> Account<'a> {
             identity: started.identity.clone(),
             run: started.run,
             rejects: Arc::clone(rejects),
-            folder: rejects.folder().to_owned(),
             input: InputContext::default(),
             begun: false,
             whole: spec.commit == CommitScope::Job,
@@ -284,6 +283,8 @@ impl<'a> Account<'a> {
         let begun = self.report.rows_loaded > 0;
         let sending = outcome.failure.map(|failure| Error::of_delivery(failure, rejects, begun));
         let first = first_to_tell(failure, sending).map_or(Ok(()), Err);
+        // Loads side by side may together come to more than each of them was allowed.
+        let first = first.and_then(|()| if rejects.is_passed() { Err(rejects.passed(begun)) } else { Ok(()) });
         first.and(kept.map_err(|failure| dispatcher::Error::from(failure).into()))
     }
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
 
-use super::error::FirstReject;
+use super::error::{Error, FirstReject};
 use super::reading::rejects_ending;
 use super::spec::{JobSpec, RejectLimit};
 use super::values;
@@ -90,6 +90,12 @@ impl JobRejects {
     pub(super) fn is_passed(&self) -> bool {
         let (rejected, read) = self.counts();
         self.limit.is_passed(rejected, read)
+    }
+
+    /// What a passed limit means to the job.
+    pub(super) fn passed(&self, begun: bool) -> Error {
+        let ((rejected, read), limit) = (self.counts(), self.limit());
+        Error::RejectLimit { rejected, read, limit, first: self.take_first(), folder: self.folder.clone(), begun }
     }
 
     /// Takes rows that cannot be loaded, as they are read. A finished job has no more.

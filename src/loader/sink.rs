@@ -27,7 +27,6 @@ pub(super) struct JobSink {
     pub(super) identity: Identity,
     pub(super) run: u32,
     pub(super) rejects: Arc<JobRejects>,
-    pub(super) folder: PathBuf,
     pub(super) input: InputContext,
     /// Whether a chunk was handed on.
     pub(super) begun: bool,
@@ -59,9 +58,7 @@ impl JobSink {
         if !self.rejects.is_passed() {
             return Ok(());
         }
-        let ((rejected, read), limit) = (self.rejects.counts(), self.rejects.limit());
-        let (first, folder, begun) = (self.rejects.take_first(), self.folder.clone(), self.begun);
-        self.failure = Some(Error::RejectLimit { rejected, read, limit, first, folder, begun });
+        self.failure = Some(self.rejects.passed(self.begun));
         Err(Stopped)
     }
 }
