@@ -41,7 +41,8 @@ pub(super) async fn deliver(
     alone: bool,
 ) -> (Vec<Delivered>, Option<Error>) {
     let known = dispatcher.journal.refusals(&dispatcher.job, dispatcher.run, &delivery.label);
-    let mut run = Run { alone, ..Run::new(dispatcher, delivery, cancel) };
+    let mut run = Run::new(dispatcher, delivery, cancel);
+    run.alone = alone;
     let first = match known {
         Err(error) => return (vec![run.delivered], Some(error.into())),
         Ok(known) if !known.is_empty() => {
