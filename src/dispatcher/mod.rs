@@ -36,6 +36,7 @@ use crate::failure::{Code, Failure};
 use crate::governor::{Gate, Pace, Permit};
 use crate::journal::{self, Journal};
 use crate::model::{Chunk, JobId, Label, LoadState, Origin};
+use crate::spool::Store;
 use crate::target::{self, LoadSettings, Target};
 use crate::telemetry::Progress;
 
@@ -221,6 +222,8 @@ pub struct Dispatcher {
     pub drain: watch::Receiver<bool>,
     /// Whether loads are only prepared, to be committed all at once.
     pub whole: bool,
+    /// Where chunks lie until they are settled, for a job that reads a stream.
+    pub spool: Option<Arc<Store>>,
 }
 
 /// How a dispatcher ended.
@@ -299,6 +302,9 @@ impl Dispatcher {
             Ok((delivered, failure)) => {
                 Progress::add(&self.progress.rows_loaded, delivered.rows_loaded);
                 Progress::add(&self.progress.loads_settled, u64::from(failure.is_none()));
+                if let Some(spool) = self.spool.as_ref().filter(|_| failure.is_none()) {
+                    spool.settled(&delivered.label, delivered.state == LoadState::Prepared);
+                }
                 outcome.delivered.push(delivered);
                 outcome.failure = outcome.failure.take().or(failure);
             }

@@ -186,6 +186,7 @@ impl World {
             gate: Gate::new(Window::fixed(parallel), Arc::new(self.clock.clone())),
             drain: self.drain.subscribe(),
             whole: false,
+            spool: None,
         }
     }
 

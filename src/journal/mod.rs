@@ -24,6 +24,7 @@ mod evidence;
 mod history;
 mod lease;
 mod schema;
+mod spooled;
 mod sqlite;
 
 use std::path::{Path, PathBuf};

@@ -46,6 +46,9 @@ const STEPS: &[&str] = &[
     ALTER TABLE jobs ADD COLUMN decided_at TEXT;                     -- when it was decided to commit all of the job
     ALTER TABLE jobs ADD COLUMN decision TEXT;                       -- JSON, the report as it stood then
 ",
+    "
+    ALTER TABLE jobs ADD COLUMN spool TEXT;                          -- the folder with chunks of its streams
+",
 ];
 
 /// The newest layout.

@@ -43,20 +43,21 @@ impl Reading {
         self.reports = inputs.iter().map(report_of).collect();
         let result = inputs.into_iter().enumerate().try_for_each(|(index, input)| self.input(index, input));
         let finished = self.sink.finish();
+        let rejected = Progress::read(&self.context.progress.rows_rejected) > 0;
+        let rejects = rejected.then(|| self.sink.folder.display().to_string());
         // `Ok(None)` is a stop whose reason the dispatcher knows.
         let failure = match result {
-            Ok(()) => finished.err(),
+            Ok(()) => finished.and_then(|()| self.sink.seal(&self.reports, rejects.clone())).err(),
             Err(failure) => failure,
         };
         if failure.is_some() {
             halt.send_replace(true);
         }
-        let rejected = Progress::read(&self.context.progress.rows_rejected) > 0;
         let ended = self.context.clock.instant();
         Read {
             ended,
             reports: self.reports,
-            rejects: rejected.then(|| self.sink.folder.display().to_string()),
+            rejects,
             failure,
         }
     }
@@ -72,6 +73,7 @@ impl Reading {
             settings: Arc::clone(&input.settings),
             extension: rejects_ending(probed.format),
             header: probed.header(),
+            stream: input.input.is_stream(),
         };
         let options = pipeline::Options {
             load_bytes: self.spec.load_size.0,

@@ -41,6 +41,7 @@ impl Account<'_> {
                 gate: Gate::new(Window::fixed(spec.parallel.unwrap_or(1)), Arc::clone(&self.loader.clock)),
                 drain: watch::channel(false).1,
                 whole: true,
+                spool: None,
             };
             dispatcher.roll_back_all(open).await;
             drop(lease);

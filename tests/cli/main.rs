@@ -21,6 +21,7 @@ mod overload;
 mod peers;
 mod real_data;
 mod rejects;
+mod spool;
 mod stalls;
 mod support;
 mod surprises;

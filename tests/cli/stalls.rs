@@ -104,6 +104,9 @@ fn stalled_stream(step: &str, bytes: u64, seconds: u64) {
         &memory,
         "--load-size",
         &load_size,
+        // The disk would take what memory does not.
+        "--spool-size",
+        "none",
     ]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
 
