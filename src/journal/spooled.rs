@@ -15,10 +15,8 @@ impl Journal {
     pub fn spools_into(&self, job: &JobId, run: u32, folder: &Path) -> Result<(), Error> {
         self.write(|transaction| {
             let folder = folder.to_string_lossy();
-            transaction.execute(
-                "UPDATE jobs SET spool = ?3 WHERE job = ?1 AND run = ?2",
-                params![job.as_str(), run, folder],
-            )
+            transaction
+                .execute("UPDATE jobs SET spool = ?3 WHERE job = ?1 AND run = ?2", params![job.as_str(), run, folder])
         })?;
         Ok(())
     }

@@ -54,12 +54,7 @@ impl Reading {
             halt.send_replace(true);
         }
         let ended = self.context.clock.instant();
-        Read {
-            ended,
-            reports: self.reports,
-            rejects,
-            failure,
-        }
+        Read { ended, reports: self.reports, rejects, failure }
     }
 
     /// Reads one input. An error without content is a stop that somebody else asked for.

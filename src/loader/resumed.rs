@@ -96,8 +96,10 @@ impl Account<'_> {
             self.go_forward(&dispatcher.expect("a decision is in a journal"), report, &stop.cancel).await
         } else {
             let deadline = spec.deadline.map(|after| (after, self.started + after));
-            stop::within(deadline, clock, stop, |stop| self.send_spooled(spec, &started, entry.spool.as_deref(), limits, stop))
-                .await
+            stop::within(deadline, clock, stop, |stop| {
+                self.send_spooled(spec, &started, entry.spool.as_deref(), limits, stop)
+            })
+            .await
         };
         self.finish_journal(&started, result)
     }

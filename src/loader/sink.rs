@@ -112,8 +112,7 @@ impl Sink for JobSink {
                 // Rejects of rows before this chunk's last must not be lost where the chunk is not.
                 let flushed = self.writer.as_mut().map_or(Ok(()), RejectsWriter::flush);
                 let (label, settings) = (label(), settings());
-                let parcel =
-                    Parcel { label, cut, settings, path: self.input.path.clone(), stream: self.input.stream };
+                let parcel = Parcel { label, cut, settings, path: self.input.path.clone(), stream: self.input.stream };
                 flushed.map_err(|error| Some(error.into())).and_then(|()| way.take(parcel))
             }
         };

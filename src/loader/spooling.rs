@@ -62,9 +62,7 @@ pub(super) fn refuse_other_work(journal: &Journal, identity: &Identity) -> Resul
     let other = !entry.finished && entry.fingerprint != identity.fingerprint;
     let Some(folder) = entry.spool.filter(|_| other) else { return Ok(()) };
     match spool::look(&folder)? {
-        Some(summary) if summary.loads > 0 => {
-            Err(spool::Error::Left { job: identity.job.to_string(), folder }.into())
-        }
+        Some(summary) if summary.loads > 0 => Err(spool::Error::Left { job: identity.job.to_string(), folder }.into()),
         _ => Ok(()),
     }
 }
@@ -141,7 +139,8 @@ impl Way {
         if let Some(left) = self.store.left().iter().find(|left| stream && place(&left.label) == place(&label)) {
             return Err(Some(other_rows(&left.label, left.rows, chunk.rows)));
         }
-        let landed = stream && self.journal.has_landed(&self.job, self.run, &label).map_err(|error| Some(error.into()))?;
+        let landed =
+            stream && self.journal.has_landed(&self.job, self.run, &label).map_err(|error| Some(error.into()))?;
         if !stream || landed || self.limit.0 == 0 {
             return self.queue.blocking_send(Delivery { label, chunk, settings, permit }).map_err(|_| None);
         }

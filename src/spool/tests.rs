@@ -208,7 +208,9 @@ enum Act {
     Settle(usize),
     Prepare(usize),
     /// The process dies and another one opens the store, perhaps while a file was being written.
-    Crash { torn: bool },
+    Crash {
+        torn: bool,
+    },
 }
 
 fn act() -> impl Strategy<Value = Act> {

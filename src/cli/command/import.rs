@@ -17,7 +17,8 @@ use crate::loader::{CodecChoice, CommitScope, Ended, JobEntry, JobSpec, Loader, 
 use crate::model::Codec;
 
 pub(in crate::cli) fn run(args: ImportArgs) -> Exit {
-    let origin = Origin { recipe: Recipe::of_this_process(&args).map(|recipe| recipe.text()), only: None, spooled: None };
+    let origin =
+        Origin { recipe: Recipe::of_this_process(&args).map(|recipe| recipe.text()), only: None, spooled: None };
     begin(args, origin)
 }
 

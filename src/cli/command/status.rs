@@ -56,7 +56,9 @@ fn one(args: &StatusArgs, job: &JobId) -> Result<(), Error> {
     });
     match args.output {
         Output::Json => {
-            render::result(&render::jobs::full_object(&entry, &loads, spooled.as_ref(), command, &settling).to_string());
+            render::result(
+                &render::jobs::full_object(&entry, &loads, spooled.as_ref(), command, &settling).to_string(),
+            );
         }
         Output::Text => render::result(&render::jobs::full_text(&entry, &loads, spooled.as_ref(), command, &settling)),
     }
