@@ -15,6 +15,7 @@ use crate::model::{JobId, JobState, Label, LoadState, Report};
 
 /// One run of a job, as the journal has it.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts of the journal, all of their combinations valid")]
 pub struct JobEntry {
     /// The job.
     pub job: JobId,

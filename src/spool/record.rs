@@ -123,7 +123,9 @@ pub struct End {
 fn sum(pieces: &[Bytes]) -> u64 {
     use std::hash::Hasher as _;
     let mut sum = XxHash64::with_seed(0);
-    pieces.iter().for_each(|piece| sum.write(piece));
+    for piece in pieces {
+        sum.write(piece);
+    }
     sum.finish()
 }
 

@@ -268,9 +268,9 @@ impl Store {
             if state.closed {
                 return None;
             }
-            if let Some(number) = state.oldest(Stage::Waiting) {
-                state.slots.get_mut(&number).expect("it has just been found").stage = Stage::Taken;
-                return Some(number);
+            if let Some((number, slot)) = state.slots.iter_mut().find(|(_, slot)| slot.stage == Stage::Waiting) {
+                slot.stage = Stage::Taken;
+                return Some(*number);
             }
             if state.finished {
                 return None;
