@@ -178,7 +178,7 @@ impl Failure for Error {
             ),
             Self::OtherRows { .. } => Some(
                 "the input has changed since the interrupted run: restore it to finish that one, or give the work another \
-                 --job name to load everything anew"
+                 --job name to load everything anew; what a stream has left in the spool goes with `shipload cancel`"
                     .to_owned(),
             ),
             Self::Disagreed { label } => Some(format!(

@@ -144,6 +144,11 @@ impl Way {
         if !stream || landed || self.limit.0 == 0 {
             return self.queue.blocking_send(Delivery { label, chunk, settings, permit }).map_err(|_| None);
         }
+        // Looked at before it is kept: what is not the stream of before must not stand in the way of that one.
+        let before = self.journal.other_rows(&self.job, self.run, &label, chunk.digest);
+        if let Some(before) = before.map_err(|error| Some(error.into()))? {
+            return Err(Some(other_rows(&label, before, chunk.rows)));
+        }
         let reached = match waiting {
             Some(row) => Reached { row, included: false },
             None => Reached { row: chunk.to, included: true },

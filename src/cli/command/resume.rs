@@ -33,7 +33,8 @@ fn resume(args: &ResumeArgs) -> Result<Exit, Error> {
         return Ok(finished(args, &entry, report));
     }
     let mut again = jobs::again(&entry, &found)?.with_secret(&args.secret);
-    let spooled = entry.stream && (entry.decided || loader::spooled(&entry)?.is_some());
+    let lies = |spooled: loader::Spooled| spooled.loads > 0 || spooled.whole;
+    let spooled = entry.stream && (entry.decided || loader::spooled(&entry)?.is_some_and(lies));
     if entry.stream && !spooled {
         return Err(Error::NotResumable {
             job: entry.job.to_string(),
