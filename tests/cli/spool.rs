@@ -27,6 +27,9 @@ fn wide(from: u64, count: u64) -> Vec<u8> {
         .into()
 }
 
+/// How many bytes the cost is measured with.
+const SIZE: &str = "SHIPLOAD_TEST_SPOOL";
+
 /// An import of a stream, whose writer is the test.
 struct Piped {
     child: Child,
@@ -394,4 +397,36 @@ fn without_a_spool_nothing_is_written() {
     elsewhere.write(&wide(250_001, 10));
     assert_eq!(elsewhere.end().loaded()["rows_loaded"], json!(10));
     assert!(!world.path().join("here").exists(), "the folder goes with the last job in it");
+}
+
+/// With and without in turns, in one run, so that whatever else the machine does strikes both.
+#[test]
+#[expect(clippy::print_stdout, reason = "the figures are what a long run is for")]
+fn the_cost_of_the_spool_is_shown_as_a_ratio() {
+    #[expect(clippy::disallowed_methods, reason = "a test has no command line of its own")]
+    let bytes: u64 = std::env::var(SIZE).map_or(10_000_000, |text| text.parse().unwrap());
+    let world = World::new();
+    let made = world.file("made.csv", "id,text\n0,zero\n");
+    world.import(&[&made, "--to", "sandbox:demo/t"]).loaded();
+    let sandbox = world.sandbox(&["--discard"]);
+    let target = sandbox.target("demo/t");
+    let block = wide(1, 20_000);
+    let mut seconds = [0.0, 0.0];
+    let turns = if bytes > 10_000_000 { 4 } else { 1 };
+    for _ in 0..turns {
+        for (which, size) in ["4GiB", "none"].into_iter().enumerate() {
+            let head = ["import", "-", "--format", "csv", "--no-csv-header", "--output", "json"];
+            let mut import = Piped::of(world.command(&[&head[..], &["--to", &target, "--spool-size", size]].concat()));
+            for _ in 0..bytes / block.len() as u64 {
+                import.write(&block);
+            }
+            let report = import.end().loaded();
+            assert_eq!(report["rows_read"], report["rows_loaded"]);
+            seconds[which] += report["elapsed_seconds"].as_f64().unwrap();
+        }
+    }
+    #[expect(clippy::cast_precision_loss, reason = "shown rounded")]
+    let speed = seconds.map(|seconds| (bytes * turns) as f64 / 1e6 / seconds);
+    let ratio = speed[0] / speed[1];
+    println!("{:.1} MB/s over the spool, {:.1} MB/s without: {ratio:.2}", speed[0], speed[1]);
 }
