@@ -16,7 +16,7 @@ use super::prepare::{self, Preparation, Prepared};
 use super::reading::{self, Read, Reading};
 use super::sink::{Exit, InputContext, JobSink};
 use super::spec::{CommitScope, JobSpec};
-use super::spooling::{self, Brakes, Feeder, Way};
+use super::spooling::{self, Brakes, Feeder, Way, Writer};
 use super::stop::{self, Stop};
 use super::{Ended, Loader, whole};
 use crate::clock::rfc3339;
@@ -174,10 +174,8 @@ impl<'a> Account<'a> {
             Some(dispatcher) => dispatcher.clone().run(receiver, halted, stop.cancel.clone()).await,
             None => until_read(halted, stop.clone()).await,
         };
-        // Whether it ended well or not, nothing more will be taken: a pipeline that still waits for room must not.
-        if outcome.failure.is_some() {
-            brakes.pull();
-        }
+        // Whether it ended well or not, nothing more will be taken: whoever still waits for room must not.
+        brakes.pull();
         let result = self.settle(outcome, reading).await;
         let result = match feeding {
             Some(feeding) => {
@@ -223,6 +221,7 @@ impl<'a> Account<'a> {
             (None, _) => Exit::Count { loads: 0, bytes: 0 },
             (Some(_), None) => Exit::Queue(queue),
             (Some(journal), Some(store)) => Exit::Spool(Way {
+                writer: Writer::new(Arc::clone(&store), spec.spool_max, self.loader.progress()),
                 store,
                 queue,
                 journal: Arc::clone(journal),

@@ -68,8 +68,8 @@ impl JobSink {
     }
 
     /// Says that everything was read, where that has to survive this process.
-    pub(super) fn seal(&self, inputs: &[InputReport], rejects: Option<String>) -> Result<(), Error> {
-        if let Exit::Spool(way) = &self.exit { way.seal(inputs, rejects) } else { Ok(()) }
+    pub(super) fn seal(&mut self, inputs: &[InputReport], rejects: Option<String>) -> Result<(), Error> {
+        if let Exit::Spool(way) = &mut self.exit { way.seal(inputs, rejects) } else { Ok(()) }
     }
 
     fn check(&mut self) -> Result<(), Stopped> {

@@ -10,8 +10,11 @@
 //! going on until the spool is full.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 
+use crossbeam_channel::{Sender, bounded};
 use tokio::sync::{mpsc, watch};
 
 use super::error::Error;
@@ -20,9 +23,9 @@ use super::job::Started;
 use super::spec::JobSpec;
 use crate::clock::Clock;
 use crate::dispatcher::{self, Delivery};
-use crate::governor::Budget;
+use crate::governor::{Budget, Permit};
 use crate::journal::Journal;
-use crate::model::{ByteCount, InputReport, JobId, Label};
+use crate::model::{ByteCount, Chunk, InputReport, JobId, Label};
 use crate::pipeline::Cut;
 use crate::spool::{self, End, Head, Reached, Store};
 use crate::target::LoadSettings;
@@ -111,6 +114,7 @@ pub(super) struct Way {
     pub(super) run: u32,
     /// How much may lie in the spool; with 0 only what an earlier try left does.
     pub(super) limit: ByteCount,
+    pub(super) writer: Writer,
     pub(super) progress: Arc<Progress>,
     pub(super) clock: Arc<dyn Clock>,
 }
@@ -153,29 +157,22 @@ impl Way {
             Some(row) => Reached { row, included: false },
             None => Reached { row: chunk.to, included: true },
         };
-        let settings = serde_json::to_value(settings.as_ref()).expect("plain values");
-        let head = Head::new(&chunk, label, path.display().to_string(), reached, settings);
         let started = self.clock.instant();
-        let mut waited = false;
-        let added = self.store.append(&head, &chunk.body, || {
-            waited = true;
-            self.tell_full();
-        });
-        if !waited {
+        let written = self.writer.write(Written { label, chunk, path, reached, settings, permit });
+        if !self.writer.waited.load(Ordering::Relaxed) {
             self.progress.waited_for(Stage::Spool, self.clock.instant() - started);
         }
-        // The chunk's room in memory comes back here: what is to be sent is read again.
-        if added.map_err(|error| Some(error.into()))? { Ok(()) } else { Err(None) }
-    }
-
-    fn tell_full(&self) {
-        let folder = self.store.folder().display().to_string();
-        tracing::warn!("the spool is full ({} in {folder}): the reader waits for loads to be settled", self.limit);
-        self.progress.slowed_by("the spool is full", &folder);
+        written
     }
 
     /// Says that everything was read.
-    pub(super) fn seal(&self, inputs: &[InputReport], rejects: Option<String>) -> Result<(), Error> {
+    pub(super) fn seal(&mut self, inputs: &[InputReport], rejects: Option<String>) -> Result<(), Error> {
+        match self.writer.finish() {
+            Ok(()) => {}
+            // The store was closed: whoever did so says why.
+            Err(None) => return Ok(()),
+            Err(Some(error)) => return Err(error),
+        }
         if let Some(left) = self.store.left().first() {
             return Err(other_rows(&left.label, left.rows, 0));
         }
@@ -193,8 +190,101 @@ impl Way {
 
 impl Drop for Way {
     fn drop(&mut self) {
+        // What went wrong is known to whoever asked, or to whoever stopped the job.
+        let _ = self.writer.finish();
         self.store.finish();
     }
+}
+
+/// A chunk on its way onto the disk.
+struct Written {
+    label: Label,
+    chunk: Chunk,
+    path: PathBuf,
+    reached: Reached,
+    settings: Arc<LoadSettings>,
+    /// Given back when it is written: what is to be sent is read again.
+    permit: Permit,
+}
+
+/// Writes one chunk while the next one is filled: a disk that is faster than the encoder costs no time.
+pub(super) struct Writer {
+    /// None once there will be no more.
+    queue: Option<Sender<Written>>,
+    /// Says at its end whether everything was written.
+    thread: Option<JoinHandle<bool>>,
+    failure: Arc<Mutex<Option<Error>>>,
+    /// Whether the chunk before had to wait for room.
+    waited: Arc<AtomicBool>,
+}
+
+impl Writer {
+    pub(super) fn new(store: Arc<Store>, limit: ByteCount, progress: Arc<Progress>) -> Self {
+        // One is taken when the one before is on the disk: nothing waits in between.
+        let (queue, written) = bounded::<Written>(0);
+        let (failure, waited) = (Arc::new(Mutex::new(None)), Arc::new(AtomicBool::new(false)));
+        let thread = thread::spawn({
+            let (failure, waited) = (Arc::clone(&failure), Arc::clone(&waited));
+            move || {
+                for one in written {
+                    let full = AtomicBool::new(false);
+                    let added = one.append(&store, || {
+                        full.store(true, Ordering::Relaxed);
+                        tell_full(&store, limit, &progress);
+                    });
+                    waited.store(full.load(Ordering::Relaxed), Ordering::Relaxed);
+                    match added {
+                        Ok(true) => {}
+                        Ok(false) => return false,
+                        Err(error) => {
+                            *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.into());
+                            return false;
+                        }
+                    }
+                }
+                true
+            }
+        });
+        Self { queue: Some(queue), thread: Some(thread), failure, waited }
+    }
+
+    /// Waits until the one before is written, and hands this one over. An error without content: the store was closed.
+    fn write(&self, one: Written) -> Result<(), Option<Error>> {
+        let queue = self.queue.as_ref().expect("nothing is written after the end");
+        queue.send(one).map_err(|_| self.failed())
+    }
+
+    /// Waits until everything is written. An error without content: the store was closed before.
+    fn finish(&mut self) -> Result<(), Option<Error>> {
+        let Some(queue) = self.queue.take() else { return Ok(()) };
+        drop(queue);
+        match (self.thread.take().map_or(Ok(true), JoinHandle::join), self.failed()) {
+            (_, Some(error)) => Err(Some(error)),
+            (Ok(true), None) => Ok(()),
+            (Ok(false), None) => Err(None),
+            (Err(_), None) => Err(Some(Error::Broken)),
+        }
+    }
+
+    fn failed(&self) -> Option<Error> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Written {
+    fn append(self, store: &Store, full: impl FnOnce()) -> Result<bool, spool::Error> {
+        let settings = serde_json::to_value(self.settings.as_ref()).expect("plain values");
+        let head = Head::new(&self.chunk, self.label, self.path.display().to_string(), self.reached, settings);
+        let added = store.append(&head, &self.chunk.body, full);
+        drop(self.permit);
+        added
+    }
+}
+
+fn tell_full(store: &Store, limit: ByteCount, progress: &Progress) {
+    let folder = store.folder().display().to_string();
+    tracing::warn!("the spool is full ({limit} in {folder}): the reader waits for loads to be settled");
+    progress.slowed_by("the spool is full", &folder);
 }
 
 fn other_rows(label: &Label, before: u64, now: u64) -> Error {
