@@ -125,6 +125,10 @@ impl Store {
         let failed = |source| Error::Unusable { path: folder.to_owned(), source };
         // Rows are for nobody else's eyes.
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+        // Its own name has to be on the disk as well, and that of the folder of all jobs.
+        for above in folder.ancestors().skip(1).take(2) {
+            sync_folder(above).map_err(failed)?;
+        }
         let mut state = State::default();
         for path in files(folder)? {
             if path.extension().is_some_and(|ending| ending == TORN) {
