@@ -12,7 +12,7 @@
 //! |---|---|
 //! | words, imported by everyone | [`model`], [`failure`], [`clock`], [`near`] |
 //! | what the outside sees | [`telemetry`] |
-//! | parts, strangers to each other | [`source`], [`reader`], [`encoder`], [`compressor`], [`target`], [`journal`], [`governor`], `sandbox` |
+//! | parts, strangers to each other | [`source`], [`reader`], [`encoder`], [`compressor`], [`target`], [`journal`], [`governor`], [`spool`], `sandbox` |
 //! | engine, introducing parts to each other | [`planner`], [`pipeline`], [`dispatcher`] |
 //! | the door for users of the library | [`loader`] |
 //! | faces | [`config`], [`cli`] |
@@ -61,6 +61,7 @@ pub mod reader;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod source;
+pub mod spool;
 pub mod target;
 
 pub mod dispatcher;

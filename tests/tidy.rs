@@ -15,7 +15,7 @@ const LAYERS: &[Layer] = &[
     Layer { modules: &["model", "failure", "clock", "near"], strangers: false },
     Layer { modules: &["telemetry"], strangers: true },
     Layer {
-        modules: &["source", "reader", "encoder", "compressor", "target", "journal", "governor", "sandbox"],
+        modules: &["source", "reader", "encoder", "compressor", "target", "journal", "governor", "spool", "sandbox"],
         strangers: true,
     },
     Layer { modules: &["planner", "pipeline", "dispatcher"], strangers: true },

@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use super::journal_args::{CancelArgs, RejectsArgs, ResumeArgs, StatusArgs};
 use crate::config::{self, ConnectOptions, CsvOptions, Format, PasswordFrom, ReadingOptions};
 use crate::loader::RejectLimit;
+use crate::model::unit::InvalidByteCount;
 use crate::model::{ByteCount, JobId, Label, Secret};
 use crate::telemetry::setup;
 
@@ -266,6 +267,13 @@ pub(super) struct ImportArgs {
     /// the sandbox's folder for a sandbox.
     #[arg(help_heading = "Job", long, value_name = "FOLDER", env = "SHIPLOAD_STATE_DIR")]
     pub(super) state_dir: Option<PathBuf>,
+    /// The folder in which what is read of a stream lies until it is settled, so that it survives this process; `spool` in the
+    /// journal's folder when left out.
+    #[arg(help_heading = "Job", long, value_name = "FOLDER")]
+    pub(super) spool: Option<PathBuf>,
+    /// How much of it may lie there: a full spool makes the reader wait. `none` keeps it in memory only.
+    #[arg(help_heading = "Job", long, value_name = "SIZE", default_value_t = crate::loader::SPOOL, value_parser = size_or_none)]
+    pub(super) spool_size: ByteCount,
     /// Another Stream Load header, such as `partial_update=true`; `shipload explain L4003` lists them. May be repeated.
     #[arg(help_heading = "Loads", long = "set", value_name = "HEADER=VALUE")]
     pub(super) set: Vec<String>,
@@ -482,6 +490,10 @@ fn byte(text: &str) -> Result<u8, String> {
         }
         _ => Err(expected()),
     }
+}
+
+fn size_or_none(text: &str) -> Result<ByteCount, String> {
+    if text == "none" { Ok(ByteCount(0)) } else { text.parse().map_err(|error: InvalidByteCount| error.to_string()) }
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -41,6 +41,7 @@ use crate::failure::{Code, Failure};
 use crate::governor::{Gate, Pace, Permit};
 use crate::journal::{self, Journal};
 use crate::model::{Chunk, JobId, Label, LoadState, Origin};
+use crate::spool::Store;
 use crate::target::{self, LoadSettings, Target};
 use crate::telemetry::Progress;
 
@@ -200,7 +201,7 @@ impl Failure for Error {
             ),
             Self::OtherRows { .. } => Some(
                 "the input has changed since the interrupted run: restore it to finish that one, or give the work another \
-                 --job name to load everything anew"
+                 --job name to load everything anew; what a stream has left in the spool goes with `shipload cancel`"
                     .to_owned(),
             ),
             Self::Disagreed { label } => Some(format!(
@@ -248,6 +249,16 @@ pub struct Dispatcher {
     pub whole: bool,
     /// Where rows go that the target refuses.
     pub rejects: Rejects,
+    /// Where chunks lie until they are settled, for a job that reads a stream.
+    pub spool: Option<Arc<Store>>,
+}
+
+/// How one delivery ended.
+struct Ended {
+    label: Label,
+    /// What was loaded: it, or its parts.
+    delivered: Vec<Delivered>,
+    failure: Option<Error>,
 }
 
 /// How a dispatcher ended.
@@ -318,23 +329,26 @@ impl Dispatcher {
         before.map_or(Ok(()), |before| Err(Error::OtherRows { label: label.clone(), before, now: chunk.rows }))
     }
 
-    fn begin(
-        &self,
-        under_way: &mut JoinSet<(Vec<Delivered>, Option<Error>)>,
-        delivery: Delivery,
-        cancel: &watch::Receiver<bool>,
-        alone: bool,
-    ) {
+    fn begin(&self, under_way: &mut JoinSet<Ended>, delivery: Delivery, cancel: &watch::Receiver<bool>, alone: bool) {
         self.progress.loads_in_flight.fetch_add(1, Ordering::Relaxed);
-        under_way.spawn(parts::deliver(self.clone(), delivery, cancel.clone(), alone));
+        let (dispatcher, label, cancel) = (self.clone(), delivery.label.clone(), cancel.clone());
+        under_way.spawn(async move {
+            let (delivered, failure) = parts::deliver(dispatcher, delivery, cancel, alone).await;
+            Ended { label, delivered, failure }
+        });
     }
 
-    fn end(&self, outcome: &mut Outcome, ended: Result<(Vec<Delivered>, Option<Error>), JoinError>) {
+    fn end(&self, outcome: &mut Outcome, ended: Result<Ended, JoinError>) {
         self.progress.loads_in_flight.fetch_sub(1, Ordering::Relaxed);
         match ended {
-            Ok((delivered, failure)) => {
+            Ok(Ended { label, delivered, failure }) => {
                 Progress::add(&self.progress.rows_loaded, delivered.iter().map(|load| load.rows_loaded).sum());
                 Progress::add(&self.progress.loads_settled, u64::from(failure.is_none()));
+                if let Some(spool) = self.spool.as_ref().filter(|_| failure.is_none()) {
+                    // A load that was taken apart is settled by its parts.
+                    let prepared = delivered.iter().any(|load| load.state == LoadState::Prepared);
+                    spool.settled(&label, prepared);
+                }
                 outcome.delivered.extend(delivered);
                 outcome.failure = outcome.failure.take().or(failure);
             }

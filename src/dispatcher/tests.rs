@@ -197,6 +197,7 @@ impl World {
             drain: self.drain.subscribe(),
             whole: false,
             rejects: Rejects::none(),
+            spool: None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The journal as those read it who ask what became of a job: [`JobEntry`] and its loads.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rusqlite::types::Type;
@@ -15,6 +15,7 @@ use crate::model::{JobId, JobState, Label, LoadState, Report};
 
 /// One run of a job, as the journal has it.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts of the journal, all of their combinations valid")]
 pub struct JobEntry {
     /// The job.
     pub job: JobId,
@@ -34,6 +35,12 @@ pub struct JobEntry {
     pub cancelled_at: Option<String>,
     /// Whether it reads an input that can be read only once.
     pub stream: bool,
+    /// Whether it is committed as a whole, or not at all.
+    pub whole: bool,
+    /// Whether it is decided to commit it.
+    pub decided: bool,
+    /// Where chunks of its streams lie until they are settled.
+    pub spool: Option<PathBuf>,
     /// How whoever began it can begin it again, in its own words.
     pub recipe: Option<String>,
     /// What its latest try said at its end.
@@ -91,7 +98,8 @@ impl JobEntry {
 const JOBS: &str = "
     SELECT job, run, fingerprint, target, started_at, ended_at, finished, cancelled_at, stream, recipe, report,
            (SELECT coalesce(sum(rows_loaded), 0) FROM loads
-            WHERE (loads.job, loads.run) = (jobs.job, jobs.run) AND state IN ('visible', 'committed', 'disagreed'))
+            WHERE (loads.job, loads.run) = (jobs.job, jobs.run) AND state IN ('visible', 'committed', 'disagreed')),
+           scope = 'job', decided_at IS NOT NULL, spool
     FROM jobs";
 
 impl Journal {
@@ -228,6 +236,9 @@ fn job_entry(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<JobEntr
         finished: row.get(6)?,
         cancelled_at: row.get(7)?,
         stream: row.get(8)?,
+        whole: row.get(12)?,
+        decided: row.get(13)?,
+        spool: row.get::<_, Option<String>>(14)?.map(PathBuf::from),
         recipe: row.get(9)?,
         report: report.map_err(|error| unreadable(10, error))?,
         rows_loaded: row.get(11)?,

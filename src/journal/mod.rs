@@ -25,6 +25,7 @@ mod history;
 mod lease;
 mod refusal;
 mod schema;
+mod spooled;
 mod sqlite;
 
 use std::path::{Path, PathBuf};

@@ -75,6 +75,19 @@ impl Journal {
         })
     }
 
+    /// How many rows of each load are known to be refused.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn refused_rows(&self, job: &JobId, run: u32) -> Result<Vec<(String, u64)>, Error> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT label, sum(rows) FROM refusals WHERE job = ?1 AND run = ?2 AND words IS NOT NULL GROUP BY label",
+            )?;
+            statement.query_map(params![job.as_str(), run], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        })
+    }
+
     /// Forgets what was refused of a run of which nothing is in the table: its loads may be tried as they are.
     ///
     /// # Errors
@@ -113,6 +126,7 @@ mod tests {
         let parts = [((0, 100), None), ((50, 25), Some("each of them".to_owned()))];
         assert_eq!(known.parts, HashMap::from(parts));
         assert!(journal.refusals(&job, 0, &"l-2".parse().unwrap()).unwrap().is_empty());
+        assert_eq!(journal.refused_rows(&job, 0).unwrap(), [(label.to_string(), 27)]);
         journal.forget_refusals(&job, 0).unwrap();
         assert!(journal.refusals(&job, 0, &label).unwrap().is_empty());
     }

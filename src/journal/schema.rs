@@ -57,6 +57,9 @@ const STEPS: &[&str] = &[
         PRIMARY KEY (job, run, label, first, rows),
         FOREIGN KEY (job, run) REFERENCES jobs (job, run)
     ) STRICT, WITHOUT ROWID;
+  ",
+    "
+    ALTER TABLE jobs ADD COLUMN spool TEXT;                          -- the folder with chunks of its streams
 ",
 ];
 

@@ -12,6 +12,8 @@ use crate::planner;
 use crate::reader;
 use crate::reader::reject::RejectsError;
 use crate::source;
+use crate::spool;
+use crate::spool::Reached;
 use crate::target;
 
 /// Why a job did not finish.
@@ -88,6 +90,21 @@ pub enum Error {
         /// How long it might take.
         after: Duration,
     },
+    /// The spool failed.
+    #[error(transparent)]
+    Spool(#[from] spool::Error),
+    /// Everything that was read of a stream is taken care of, and it is not all of it.
+    #[error("{}", broke_off_text(job, *rows, reached.as_ref(), *whole))]
+    BrokeOff {
+        /// The job.
+        job: String,
+        /// Rows of it that are in the table.
+        rows: u64,
+        /// How far it was read, and of which input.
+        reached: Option<(String, Reached)>,
+        /// Whether it is committed as a whole, so that nothing of it may be.
+        whole: bool,
+    },
     /// A thread of the pipeline died; this is a mistake in this program.
     #[error("reading broke off")]
     Broken,
@@ -114,6 +131,25 @@ fn refused_text(refused: u64, rows: u64, label: &Label, limit: &str) -> String {
     format!(
         "stopped: {refused} of the {rows} rows of load {label} {were} refused by the target, {limit} may be rejected"
     )
+}
+
+fn broke_off_text(job: &str, rows: u64, reached: Option<&(String, Reached)>, whole: bool) -> String {
+    let read = match reached {
+        None => "before a row of it was safe".to_owned(),
+        Some((path, Reached { row, included })) => {
+            let edge = if *included { "with" } else { "without" };
+            let input = if path == "-" { String::new() } else { format!(" of {path}") };
+            format!("behind line {}, byte {}{input} ({edge} the row that begins there)", row.line, row.byte)
+        }
+    };
+    let stands = if whole {
+        "nothing of it is committed, because it is not whole".to_owned()
+    } else if reached.is_none() && rows == 0 {
+        "nothing of it is in the table".to_owned()
+    } else {
+        format!("everything before is in the table or the rejects, {rows} rows in the table")
+    };
+    format!("the stream of {job} broke off {read}: {stands}")
 }
 
 impl Error {
@@ -180,6 +216,8 @@ impl Failure for Error {
             Self::Refused { .. } => Code::RowsRefused,
             Self::Wire { .. } => Code::TypeUnsupported,
             Self::Deadline { .. } => Code::DeadlinePassed,
+            Self::Spool(error) => error.code(),
+            Self::BrokeOff { .. } => Code::StreamBrokeOff,
             Self::Broken => Code::InputUnreadable,
         }
     }
@@ -199,6 +237,12 @@ impl Failure for Error {
             Self::Deadline { .. } => {
                 Some("run the same command again to go on, with a later --deadline or none".to_owned())
             }
+            Self::Spool(error) => error.hint(),
+            Self::BrokeOff { .. } => Some(
+                "write the whole stream into the same import again, with its --job name: what is in the table is known by \
+                 its labels; without a name, write only what comes behind that place"
+                    .to_owned(),
+            ),
             Self::Broken => Some("run the same command again; please report this as a bug".to_owned()),
         }
     }

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::Error;
 use super::spec::{CommitScope, JobSpec};
+use crate::journal::JobEntry;
 use crate::model::{JobId, Label};
 use crate::source::{self, Input};
 
@@ -71,6 +72,13 @@ impl Identity {
         };
         let paths = inputs.iter().map(|input| absolute(&input.path)).collect();
         Ok(Self { job, fingerprint, stream, paths, named: spec.name.is_some() })
+    }
+
+    /// A job that the journal knows, whose inputs are not looked at.
+    pub(super) fn known(entry: &JobEntry, spec: &JobSpec) -> Self {
+        let (job, fingerprint) = (entry.job.clone(), entry.fingerprint.clone());
+        let paths = spec.sources.iter().map(|source| absolute(Path::new(source))).collect();
+        Self { job, fingerprint, stream: entry.stream, paths, named: spec.name.is_some() }
     }
 
     /// The paths of inputs that other work may have left half loaded. A stream's path says nothing about its content, and

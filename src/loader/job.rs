@@ -1,5 +1,6 @@
 //! One job, from its spec to its account.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use super::reading::{self, Read, Reading};
 use super::refused::JobRejects;
 use super::sink::{Exit, InputContext, JobSink};
 use super::spec::{CommitScope, JobSpec};
+use super::spooling::{self, Brakes, Feeder, Way, Writer};
 use super::stop::{self, Stop};
 use super::{Ended, Loader, whole};
 use crate::clock::rfc3339;
@@ -29,10 +31,11 @@ use crate::pipeline::Context;
 use crate::planner::{self, Limits, Parallel};
 use crate::reader::reject::RejectsWriter;
 use crate::source::{self, Input};
+use crate::spool::Store;
 use crate::telemetry::{Progress, Stage, memory};
 
 /// Chunks between the pipeline and the dispatcher. The budget bounds the bytes; this one only decouples the two.
-const QUEUE_CHUNKS: usize = 1;
+pub(super) const QUEUE_CHUNKS: usize = 1;
 
 /// How long a cancelled job waits for its reading thread.
 const CANCELLED_READ_MAX: Duration = Duration::from_secs(2);
@@ -48,8 +51,8 @@ pub(super) async fn run(loader: &Loader, spec: &JobSpec, stop: Stop) -> Ended {
 pub(super) struct Account<'a> {
     pub(super) loader: &'a Loader,
     pub(super) report: Report,
-    started: Instant,
-    already: Option<String>,
+    pub(super) started: Instant,
+    pub(super) already: Option<String>,
     pub(super) notices: Vec<String>,
 }
 
@@ -58,11 +61,11 @@ pub(super) struct Started {
     pub(super) identity: Identity,
     pub(super) journal: Option<Arc<Journal>>,
     pub(super) run: u32,
-    _lease: Option<Lease>,
+    pub(super) _lease: Option<Lease>,
 }
 
 impl<'a> Account<'a> {
-    fn new(loader: &'a Loader) -> Self {
+    pub(super) fn new(loader: &'a Loader) -> Self {
         let report = Report::new(&loader.address, rfc3339(loader.clock.now()));
         Self { loader, report, started: loader.clock.instant(), already: None, notices: Vec::new() }
     }
@@ -84,7 +87,7 @@ impl<'a> Account<'a> {
         let cancel = admission::with_requests(started.journal.as_ref(), &started.identity, &clock, cancel);
         let stop = Stop { drain, cancel };
         let result = if let Some(report) = whole::decided(&started)? {
-            let dispatcher = self.dispatcher(spec, &started, limits.parallel, stop.drain);
+            let dispatcher = self.dispatcher(spec, &started, limits.parallel, stop.drain, None);
             self.go_forward(&dispatcher.expect("a decision is in a journal"), report, &stop.cancel).await
         } else {
             let deadline = spec.deadline.map(|after| (after, self.started + after));
@@ -105,6 +108,9 @@ impl<'a> Account<'a> {
             target: &self.report.target,
             inputs: identity.guarded(),
         };
+        if !spec.again {
+            task::block_in_place(|| spooling::refuse_other_work(&journal, &identity))?;
+        }
         self.sweep(&journal, &work, spec).await?;
         let now = self.loader.clock.now();
         let begun = task::block_in_place(|| admission::begin(&journal, &work, spec, identity.stream, now))?;
@@ -113,9 +119,12 @@ impl<'a> Account<'a> {
             Begun::Finished { at, report } => {
                 self.report = Report { state: JobState::AlreadyLoaded, ..*report };
                 self.already = Some(at);
+                // A process that died between the end of the job and this left it.
+                task::block_in_place(|| spooling::clear(&journal, &identity.job, |_| true))?;
                 return Ok(None);
             }
         };
+        task::block_in_place(|| spooling::clear(&journal, &identity.job, |older| older < run))?;
         if spec.commit == CommitScope::Job {
             task::block_in_place(|| journal.as_a_whole(&identity.job, run))?;
         }
@@ -144,18 +153,27 @@ impl<'a> Account<'a> {
 
         self.report.inputs = inputs.iter().map(reading::report_of).collect();
 
+        let store = task::block_in_place(|| spooling::open(spec, started, self.loader.progress()))?;
         let (sender, receiver) = mpsc::channel(QUEUE_CHUNKS);
         let (halt, halted) = watch::channel(false);
-        let budget = Budget::new(limits.budget_bytes);
-        let exit = if started.journal.is_some() { Exit::Queue(sender) } else { Exit::Count { loads: 0, bytes: 0 } };
+        let halt = Arc::new(halt);
+        let (filling, sending) = spooling::budgets(limits.budget_bytes, spec.load_size.0, store.is_some());
+        let brakes = Brakes { budgets: [filling.clone(), sending.clone()], store: store.clone() };
+        let feeding = store.as_ref().map(|store| {
+            let (queue, halt) = (sender.clone(), Arc::clone(&halt));
+            let (store, brakes, load_bytes) = (Arc::clone(store), brakes.clone(), spec.load_size.0);
+            let feeder = Feeder { store, budget: sending, load_bytes, queue, halt, brakes };
+            task::spawn_blocking(move || feeder.run())
+        });
+        let exit = self.exit(spec, started, store.clone(), sender);
         let sources = inputs.iter().map(|input| input.input.clone()).collect();
         let writer = RejectsWriter::new(&spec.rejects_folder, &started.identity.job);
         let rejects = Arc::new(JobRejects::new(spec, writer, sources, self.loader.progress()));
         let reading = task::spawn_blocking({
-            let work = self.reading(spec, started, inputs, exit, &budget, &rejects);
+            let work = self.reading(spec, started, inputs, exit, &filling, &rejects);
             move || work.run(&halt)
         });
-        let mut dispatcher = self.dispatcher(spec, started, limits.parallel, stop.drain.clone());
+        let mut dispatcher = self.dispatcher(spec, started, limits.parallel, stop.drain.clone(), store.clone());
         if let Some(dispatcher) = &mut dispatcher {
             dispatcher.rejects = Rejects::to(Arc::<JobRejects>::clone(&rejects));
         }
@@ -163,11 +181,19 @@ impl<'a> Account<'a> {
             Some(dispatcher) => dispatcher.clone().run(receiver, halted, stop.cancel.clone()).await,
             None => until_read(halted, stop.clone()).await,
         };
-        // Whether it ended well or not, nothing more will be taken: a pipeline that still waits for room must not.
-        if outcome.failure.is_some() {
-            budget.close();
-        }
+        // Whether it ended well or not, nothing more will be taken: whoever still waits for room must not.
+        brakes.pull();
         let result = self.settle(outcome, reading, &rejects).await;
+        let result = match feeding {
+            Some(feeding) => {
+                let failure = feeding.await.map_err(|_| Error::Broken)?;
+                first_to_tell(failure, result.err()).map_or(Ok(()), Err)
+            }
+            None => result,
+        };
+        if let Some(store) = &store {
+            task::block_in_place(|| self.leave(store, started, result.as_ref().err()))?;
+        }
         match dispatcher.filter(|dispatcher| dispatcher.whole) {
             Some(dispatcher) => self.end_whole(&dispatcher, result, &stop.cancel).await,
             None => result,
@@ -188,6 +214,51 @@ impl<'a> Account<'a> {
             // Whatever else there is to say about the table is said when it is prepared.
             _ => Ok(()),
         }
+    }
+
+    /// Where chunks go.
+    fn exit(
+        &self,
+        spec: &JobSpec,
+        started: &Started,
+        store: Option<Arc<Store>>,
+        queue: mpsc::Sender<dispatcher::Delivery>,
+    ) -> Exit {
+        match (&started.journal, store) {
+            (None, _) => Exit::Count { loads: 0, bytes: 0 },
+            (Some(_), None) => Exit::Queue(queue),
+            (Some(journal), Some(store)) => Exit::Spool(Way {
+                writer: Writer::new(Arc::clone(&store), spec.spool_max, self.loader.progress()),
+                store,
+                queue,
+                journal: Arc::clone(journal),
+                job: started.identity.job.clone(),
+                run: started.run,
+                limit: spec.spool_max,
+                progress: self.loader.progress(),
+                clock: Arc::clone(&self.loader.clock),
+            }),
+        }
+    }
+
+    /// What becomes of the spool of a try that has failed.
+    pub(super) fn leave(&mut self, store: &Store, started: &Started, failure: Option<&Error>) -> Result<(), Error> {
+        let (Some(failure), Some(journal)) = (failure, &started.journal) else { return Ok(()) };
+        let job = &started.identity.job;
+        if let Error::RejectLimit { .. } = failure {
+            // Rows before the rejects are not loaded behind the back of whoever corrects the source.
+            let sent: HashSet<_> = journal.loads(job, started.run)?.into_iter().map(|(label, _)| label).collect();
+            store.drop_unsent(|label| sent.contains(label))?;
+        }
+        let (loads, rows) = store.unsettled();
+        if loads > 0 {
+            let word = if loads == 1 { "load" } else { "loads" };
+            self.notices.push(format!(
+                "{rows} rows of {loads} {word} lie in the spool, {}; `shipload resume {job}` goes on with them",
+                store.folder().display()
+            ));
+        }
+        Ok(())
     }
 
     fn reading(
@@ -222,12 +293,13 @@ impl<'a> Account<'a> {
         }
     }
 
-    fn dispatcher(
+    pub(super) fn dispatcher(
         &self,
         spec: &JobSpec,
         started: &Started,
         parallel: Parallel,
         drain: watch::Receiver<bool>,
+        spool: Option<Arc<Store>>,
     ) -> Option<Dispatcher> {
         let journal = started.journal.as_ref()?;
         let window = match parallel {
@@ -248,6 +320,7 @@ impl<'a> Account<'a> {
             drain,
             whole: spec.commit == CommitScope::Job,
             rejects: Rejects::none(),
+            spool,
         })
     }
 
@@ -295,7 +368,7 @@ impl<'a> Account<'a> {
         assert_eq!(read, self.report.rows_loaded + self.report.rows_unselected + rejected, "{}", invariant::ROWS_1);
     }
 
-    fn account_for(&mut self, mut delivered: Vec<Delivered>) {
+    pub(super) fn account_for(&mut self, mut delivered: Vec<Delivered>) {
         delivered.sort_by_key(|load| (load.input, load.from.byte, load.label.clone()));
         for load in delivered {
             if matches!(load.state, LoadState::Visible | LoadState::Committed) {
@@ -318,7 +391,7 @@ impl<'a> Account<'a> {
     }
 
     /// Writes the end of this try into the journal.
-    fn finish_journal(&mut self, started: &Started, result: Result<(), Error>) -> Result<(), Error> {
+    pub(super) fn finish_journal(&mut self, started: &Started, result: Result<(), Error>) -> Result<(), Error> {
         self.conclude(result.as_ref().err());
         if let Some(journal) = &started.journal {
             if result.is_ok() {
@@ -327,7 +400,12 @@ impl<'a> Account<'a> {
             let now = self.loader.clock.now();
             let ended = task::block_in_place(|| journal.end(&started.identity.job, started.run, &self.report, now));
             // A first failure is the one to tell; the journal's own only when there is no other.
-            return result.and(ended.map_err(Error::from));
+            result.and(ended.map_err(Error::from))?;
+            let own = |run| run == started.run;
+            if let Err(error) = task::block_in_place(|| spooling::clear(journal, &started.identity.job, own)) {
+                tracing::warn!("the job is done, and its spool is left over: {}", chain(&error));
+            }
+            return Ok(());
         }
         self.report.state = if result.is_ok() { JobState::DryRun } else { self.report.state };
         result
@@ -359,7 +437,7 @@ impl<'a> Account<'a> {
         });
     }
 
-    fn close(mut self, result: Result<(), Error>) -> Ended {
+    pub(super) fn close(mut self, result: Result<(), Error>) -> Ended {
         if let Err(error) = &result {
             self.conclude(Some(error));
         }
@@ -369,7 +447,7 @@ impl<'a> Account<'a> {
 
 /// Which of two failures a person has to hear of. The reading's own comes first, since a halt is what it asked of the
 /// dispatcher; but no rejected row may hide rows of which nobody knows whether they are in the table.
-fn first_to_tell(reading: Option<Error>, sending: Option<Error>) -> Option<Error> {
+pub(super) fn first_to_tell(reading: Option<Error>, sending: Option<Error>) -> Option<Error> {
     let open = |error: &Error| matches!(error.code(), Code::InDoubt | Code::CountsDisagree);
     match (reading, sending) {
         (_, Some(sending)) if open(&sending) => Some(sending),

@@ -17,9 +17,11 @@ mod prepare;
 mod reading;
 mod refused;
 mod rejected;
+mod resumed;
 mod settle;
 mod sink;
 mod spec;
+mod spooling;
 mod stop;
 mod values;
 mod whole;
@@ -30,12 +32,14 @@ use tokio::sync::watch;
 
 pub use error::{Error, FirstReject};
 pub use rejected::{Reason, ReasonCount, Rejected, RejectedFile};
+pub use resumed::{drop_spooled, spooled};
 pub use settle::{Unsettled, is_open};
-pub use spec::{CodecChoice, CommitScope, JobSpec, LOAD_SIZE, MEMORY, RejectLimit, WireChoice};
+pub use spec::{CodecChoice, CommitScope, JobSpec, LOAD_SIZE, MEMORY, RejectLimit, SPOOL, WireChoice};
 
 pub use crate::journal::Error as JournalError;
 pub use crate::journal::{Holder, JobEntry, JobStanding, Journal, Lease, LoadEntry};
 pub use crate::planner::PARALLEL_LIMIT;
+pub use crate::spool::Summary as Spooled;
 pub use stop::Stop;
 
 use crate::clock::{Clock, SystemClock};

@@ -42,9 +42,11 @@ impl Reading {
         self.reports = inputs.iter().map(report_of).collect();
         let result = inputs.into_iter().enumerate().try_for_each(|(index, input)| self.input(index, input));
         let finished = self.sink.finish();
+        let rejected = Progress::read(&self.context.progress.rows_rejected) > 0;
+        let rejects = rejected.then(|| self.sink.rejects.folder().display().to_string());
         // `Ok(None)` is a stop whose reason the dispatcher knows.
         let failure = match result {
-            Ok(()) => finished.err(),
+            Ok(()) => finished.and_then(|()| self.sink.seal(&self.reports, rejects.clone())).err(),
             Err(failure) => failure,
         };
         if failure.is_some() {
@@ -66,6 +68,7 @@ impl Reading {
             extension: rejects_ending(probed.format),
             header: probed.header(),
             rejected: 0,
+            stream: input.input.is_stream(),
         };
         let options = pipeline::Options {
             load_bytes: self.spec.load_size.0,

@@ -116,6 +116,11 @@ impl JobRejects {
         Ok(())
     }
 
+    /// Hands what was written to the system, so that it outlives this process.
+    pub(super) fn flush(&self) -> Result<(), RejectsError> {
+        self.state().writer.as_mut().map_or(Ok(()), RejectsWriter::flush)
+    }
+
     /// The first reject, to tell of; once.
     pub(super) fn take_first(&self) -> Option<Box<FirstReject>> {
         self.state().first.take()

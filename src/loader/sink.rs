@@ -8,8 +8,9 @@ use tokio::sync::mpsc;
 use super::error::Error;
 use super::identity::Identity;
 use super::refused::JobRejects;
+use super::spooling::{Parcel, Way};
 use crate::dispatcher::Delivery;
-use crate::model::Reject;
+use crate::model::{InputReport, Reject};
 use crate::pipeline::{Cut, Sink, Stopped};
 use crate::target::LoadSettings;
 
@@ -17,6 +18,8 @@ use crate::target::LoadSettings;
 pub(super) enum Exit {
     /// To the dispatcher.
     Queue(mpsc::Sender<Delivery>),
+    /// There as well, over the disk.
+    Spool(Way),
     /// Nowhere: a dry run counts them.
     Count { loads: u64, bytes: u64 },
 }
@@ -46,12 +49,19 @@ pub(super) struct InputContext {
     pub(super) header: Option<Vec<u8>>,
     /// How many of its rows do not fit.
     pub(super) rejected: u64,
+    /// Whether it can be read only once.
+    pub(super) stream: bool,
 }
 
 impl JobSink {
     /// Checks the limit of rejects once more, now that all rows are known.
     pub(super) fn finish(&mut self) -> Result<(), Error> {
         self.check().map_err(|Stopped| self.failure.take().unwrap_or(Error::Broken))
+    }
+
+    /// Says that everything was read, where that has to survive this process.
+    pub(super) fn seal(&mut self, inputs: &[InputReport], rejects: Option<String>) -> Result<(), Error> {
+        if let Exit::Spool(way) = &mut self.exit { way.seal(inputs, rejects) } else { Ok(()) }
     }
 
     fn check(&mut self) -> Result<(), Stopped> {
@@ -67,20 +77,33 @@ impl Sink for JobSink {
     fn chunk(&mut self, cut: Cut) -> Result<(), Stopped> {
         // A share of the rows means little before many are read, so it is looked at when it matters: before sending.
         self.check()?;
-        let Cut { chunk, sequence, side, permit } = cut;
-        match &mut self.exit {
+        let (chunk, body_bytes) = (&cut.chunk, cut.chunk.body_bytes);
+        let label = || self.identity.label(self.run, chunk.input, cut.sequence, cut.side, chunk.digest);
+        let settings = || Arc::clone(&self.input.settings);
+        let handed_on = match &mut self.exit {
             Exit::Count { loads, bytes } => {
                 *loads += 1;
-                *bytes += chunk.body_bytes;
-                Ok(())
+                *bytes += body_bytes;
+                return Ok(());
             }
             Exit::Queue(queue) => {
-                let label = self.identity.label(self.run, chunk.input, sequence, side, chunk.digest);
-                let settings = Arc::clone(&self.input.settings);
-                self.begun = !self.whole;
-                queue.blocking_send(Delivery { label, chunk, settings, permit }).map_err(|_| Stopped)
+                let (label, settings) = (label(), settings());
+                let Cut { chunk, permit, .. } = cut;
+                queue.blocking_send(Delivery { label, chunk, settings, permit }).map_err(|_| None)
             }
-        }
+            Exit::Spool(way) => {
+                // Rejects of rows before this chunk's last must not be lost where the chunk is not.
+                let flushed = self.rejects.flush();
+                let (label, settings) = (label(), settings());
+                let parcel = Parcel { label, cut, settings, path: self.input.path.clone(), stream: self.input.stream };
+                flushed.map_err(|error| Some(error.into())).and_then(|()| way.take(parcel))
+            }
+        };
+        self.begun = !self.whole;
+        handed_on.map_err(|failure| {
+            self.failure = failure;
+            Stopped
+        })
     }
 
     fn rejects(&mut self, rejects: Vec<Reject>) -> Result<(), Stopped> {

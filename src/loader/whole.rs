@@ -42,6 +42,7 @@ impl Account<'_> {
                 drain: watch::channel(false).1,
                 whole: true,
                 rejects: Rejects::none(),
+                spool: None,
             };
             dispatcher.roll_back_all(open).await;
             drop(lease);

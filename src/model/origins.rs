@@ -1,17 +1,39 @@
 //! [`Origins`]: where each row of a chunk stands in its input, in one or two bytes per row.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use serde::{Deserialize, Serialize};
+
 use super::batch::Origin;
 
 /// The places of rows, in the order they were read.
 ///
 /// A chunk keeps them for the case that the target refuses one of its rows and somebody wants to know which. They are kept
 /// as differences: one byte for a record of up to 63 bytes on one line, two for up to 8 KiB.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
 pub struct Origins {
     /// For each row: its bytes since the row before, doubled, plus one if the lines since then follow.
     deltas: Vec<u8>,
     last: Option<Origin>,
     rows: u64,
+}
+
+/// As base64 of the differences.
+impl From<Origins> for String {
+    fn from(origins: Origins) -> Self {
+        STANDARD_NO_PAD.encode(&origins.deltas)
+    }
+}
+
+/// What is no such text has no places.
+impl From<String> for Origins {
+    fn from(text: String) -> Self {
+        let mut origins = Self { deltas: STANDARD_NO_PAD.decode(text).unwrap_or_default(), ..Self::default() };
+        let (rows, last) = origins.iter().fold((0, None), |(rows, _), origin| (rows + 1, Some(origin)));
+        (origins.rows, origins.last) = (rows, last);
+        origins
+    }
 }
 
 impl Origins {
@@ -31,6 +53,12 @@ impl Origins {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.deltas.len() as u64
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
     }
 
     /// How many rows there are.
@@ -91,6 +119,8 @@ mod tests {
                 wanted.push(at);
             }
             prop_assert_eq!(origins.rows(), wanted.len() as u64);
+            let text = serde_json::to_string(&origins).unwrap();
+            prop_assert_eq!(&serde_json::from_str::<Origins>(&text).unwrap(), &origins);
             prop_assert_eq!(origins.iter().collect::<Vec<_>>(), wanted);
         }
     }

@@ -43,6 +43,11 @@ impl Chunker {
         }
     }
 
+    /// The place of its first row.
+    pub(super) fn first(&self) -> Option<Origin> {
+        self.from
+    }
+
     /// Bytes of text in it so far.
     pub(super) fn text_bytes(&self) -> u64 {
         self.text_bytes

@@ -46,9 +46,9 @@ impl Cutter {
                     Progress::add(&context.progress.rows_rejected, 1);
                     sink.rejects(vec![reject(batch, index)])?;
                 }
-                self.side.hand_on_if_full(&self.options, context, sink)?;
+                self.side.hand_on_if_full(&self.options, self.main.first(), context, sink)?;
             }
-            self.main.hand_on_if_full(&self.options, context, sink)?;
+            self.main.hand_on_if_full(&self.options, self.side.first(), context, sink)?;
             row = next;
         }
         Ok(())
@@ -56,8 +56,8 @@ impl Cutter {
 
     /// Hands on what is left.
     pub(super) fn finish(&mut self, context: &Context, sink: &mut dyn Sink) -> Result<(), Stopped> {
-        self.main.hand_on(&self.options, context, sink)?;
-        self.side.hand_on(&self.options, context, sink)
+        self.main.hand_on(&self.options, self.side.first(), context, sink)?;
+        self.side.hand_on(&self.options, None, context, sink)
     }
 }
 
@@ -127,17 +127,36 @@ impl Lane {
         Ok(())
     }
 
-    fn hand_on_if_full(&mut self, options: &Options, context: &Context, sink: &mut dyn Sink) -> Result<(), Stopped> {
-        let full = self.open.as_ref().is_some_and(|chunker| chunker.text_bytes() >= options.load_bytes);
-        if full { self.hand_on(options, context, sink) } else { Ok(()) }
+    /// The first row of the chunk that is being filled.
+    fn first(&self) -> Option<Origin> {
+        self.open.as_ref().and_then(Chunker::first)
     }
 
-    fn hand_on(&mut self, options: &Options, context: &Context, sink: &mut dyn Sink) -> Result<(), Stopped> {
+    fn hand_on_if_full(
+        &mut self,
+        options: &Options,
+        beside: Option<Origin>,
+        context: &Context,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Stopped> {
+        let full = self.open.as_ref().is_some_and(|chunker| chunker.text_bytes() >= options.load_bytes);
+        if full { self.hand_on(options, beside, context, sink) } else { Ok(()) }
+    }
+
+    /// Hands on the chunk being filled; `beside` is the first row in the other lane's.
+    fn hand_on(
+        &mut self,
+        options: &Options,
+        beside: Option<Origin>,
+        context: &Context,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Stopped> {
         let Some(chunker) = self.open.take() else { return Ok(()) };
         let (chunk, permit) = chunker.finish(options.input);
         self.sequence += 1;
         let start = context.clock.instant();
-        let taken = sink.chunk(Cut { chunk, sequence: self.sequence, side: self.side, permit });
+        let waiting = beside.filter(|row| row.byte < chunk.to.byte);
+        let taken = sink.chunk(Cut { chunk, sequence: self.sequence, side: self.side, waiting, permit });
         context.progress.waited_for(Stage::Target, context.clock.instant() - start);
         taken
     }

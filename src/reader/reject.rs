@@ -201,6 +201,20 @@ impl RejectsWriter {
         name
     }
 
+    /// Writes out what is buffered, so that it survives the death of this process.
+    ///
+    /// # Errors
+    /// When the system does not take it.
+    pub fn flush(&mut self) -> Result<(), RejectsError> {
+        for files in &mut self.files {
+            for target in [&mut files.records, &mut files.reasons] {
+                let flushed = target.file.flush();
+                flushed.map_err(|error| target.failed(error))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Writes out what is buffered, and waits until the disk has it. Returns the files with records, sorted.
     ///
     /// # Errors

@@ -58,7 +58,7 @@ pub use starrocks::{Options, StarRocks};
 pub use url::{Address, Scheme, TargetUrl, without_credentials};
 
 /// What a load says about how its chunk is to be read, apart from the chunk's own format and codec.
-#[derive(Clone, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub struct LoadSettings {
     /// The names that the chunk's fields bind to, in order: table columns and temporaries.
     pub fields: Vec<FieldBinding>,
@@ -71,7 +71,7 @@ pub struct LoadSettings {
 }
 
 /// One field of a chunk, and what it becomes.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct FieldBinding {
     /// The column's name, or a temporary's.
     pub name: String,

@@ -22,6 +22,7 @@ mod peers;
 mod real_data;
 mod rejects;
 mod server_rejects;
+mod spool;
 mod stalls;
 mod support;
 mod surprises;

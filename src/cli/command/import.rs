@@ -13,11 +13,12 @@ use crate::cli::render;
 use crate::cli::render::progress::Bar;
 use crate::config::{self, ConnectOptions, Connected};
 use crate::failure::{Failure as _, chain};
-use crate::loader::{CodecChoice, CommitScope, Ended, JobSpec, Loader, Stop, WireChoice};
+use crate::loader::{CodecChoice, CommitScope, Ended, JobEntry, JobSpec, Loader, Stop, WireChoice};
 use crate::model::Codec;
 
 pub(in crate::cli) fn run(args: ImportArgs) -> Exit {
-    let origin = Origin { recipe: Recipe::of_this_process(&args).map(|recipe| recipe.text()), only: None };
+    let origin =
+        Origin { recipe: Recipe::of_this_process(&args).map(|recipe| recipe.text()), only: None, spooled: None };
     begin(args, origin)
 }
 
@@ -27,13 +28,15 @@ pub(super) struct Origin {
     pub(super) recipe: Option<String>,
     /// The work it has to be; whatever it is when left out.
     pub(super) only: Option<String>,
+    /// A job of which only what lies in its spool is to be sent.
+    pub(super) spooled: Option<JobEntry>,
 }
 
 /// Does an import that was just typed, or that the journal knows.
 pub(super) fn begin(args: ImportArgs, origin: Origin) -> Exit {
     let mut options = args.target.connect_options(args.load_timeout, args.timezone.clone());
     // Standard input that brings the rows cannot bring an answer as well.
-    if !args.sources.iter().any(|source| source == "-")
+    if (origin.spooled.is_some() || !args.sources.iter().any(|source| source == "-"))
         && let Err(error) = options.ask_password()
     {
         return report_failure(&args, &error);
@@ -52,8 +55,9 @@ async fn import(args: ImportArgs, options: ConnectOptions, origin: Origin) -> Ex
     for notice in connected.notices() {
         render::note(notice);
     }
+    let spooled = origin.spooled.clone();
     let exit = match connected.loader().and_then(|loader| Ok((loader, spec(&args, &connected, origin)?))) {
-        Ok((loader, spec)) => load(&args, &loader, &spec, stop, &interrupt).await,
+        Ok((loader, spec)) => load(&args, &loader, &spec, spooled.as_ref(), stop, &interrupt).await,
         Err(error) => report_failure(&args, &error),
     };
     connected.close().await;
@@ -64,11 +68,15 @@ async fn load(
     args: &ImportArgs,
     loader: &Loader,
     spec: &JobSpec,
+    spooled: Option<&JobEntry>,
     stop: Stop,
     interrupt: &watch::Receiver<Option<Interrupt>>,
 ) -> Exit {
     let bar = Bar::start(loader.progress(), !args.dry_run);
-    let mut ended = loader.run_until(spec, stop).await;
+    let mut ended = match spooled {
+        Some(job) => loader.resume_spooled(spec, job, stop).await,
+        None => loader.run_until(spec, stop).await,
+    };
     bar.finish().await;
     let exit = exit_of(&ended, *interrupt.borrow());
     if let Some(error) = &mut ended.report.error
@@ -142,6 +150,8 @@ fn spec(args: &ImportArgs, connected: &Connected, origin: Origin) -> Result<JobS
         requests_max: args.max_requests,
         rejects_max: args.max_rejects,
         rejects_folder: args.rejects.clone(),
+        spool_folder: args.spool.clone(),
+        spool_max: args.spool_size,
         recipe: origin.recipe,
         only: origin.only,
         ..JobSpec::new(args.sources.clone(), state_folder(args, connected)?)
