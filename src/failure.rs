@@ -81,6 +81,8 @@ codes! {
     QueryFailed "L2013" "the query failed",
     QuestionRefused "L2014" "a node refuses a question about the cluster",
     NodeDown "L2015" "a node of the cluster is not well",
+    TooManyLoads "L2050" "the job has more loads than can be prepared at once",
+    Contested "L2051" "the same job is under way in another way",
     RejectsUnwritable "L3001" "the rejects cannot be written",
     JournalUnusable "L3002" "the journal cannot be used",
     Interrupted "L3003" "the job was interrupted",

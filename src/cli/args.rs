@@ -182,6 +182,7 @@ pub(super) enum TableOutput {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Commit {
+    Auto,
     Load,
     Job,
 }
@@ -244,8 +245,9 @@ pub(super) struct ImportArgs {
     #[arg(help_heading = "Rows", long, value_name = "FOLDER", default_value = "shipload-rejects")]
     pub(super) rejects: PathBuf,
     /// What becomes visible at once: each load when it lands, or the whole job, all or nothing. A job is prepared load by
-    /// load and committed at the end; its rows travel as JSON.
-    #[arg(help_heading = "Loads", long, value_enum, default_value_t = Commit::Load)]
+    /// load and committed at the end; its rows travel as JSON. Auto is the job where that is a matter of a few loads for which the
+    /// server has room, and a job that is begun stays what it is.
+    #[arg(help_heading = "Loads", long, value_enum, default_value_t = Commit::Auto)]
     pub(super) commit: Commit,
     /// The text format on the wire; auto is CSV where it can carry the table's types.
     #[arg(help_heading = "Loads", long, value_enum, default_value_t = Wire::Auto)]

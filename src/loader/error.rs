@@ -38,6 +38,17 @@ pub enum Error {
     /// The memory is too small for the loads.
     #[error(transparent)]
     Memory(#[from] planner::TooSmall),
+    /// Its loads cannot all be prepared at one time.
+    #[error(transparent)]
+    TooMany(#[from] planner::TooMany),
+    /// Somebody else has begun the same job, and commits it in the other way.
+    #[error("the same job is under way elsewhere, or was, committed {}: its label {label} is known", if *whole { "as a whole" } else { "load by load" })]
+    Contested {
+        /// A label of theirs.
+        label: Label,
+        /// Whether theirs is committed as a whole.
+        whole: bool,
+    },
     /// More rows were rejected than allowed.
     #[error("{}", rejected_text(*rejected, *read, limit))]
     RejectLimit {
@@ -121,7 +132,7 @@ impl Error {
     /// Whether running the job again goes on where it stopped.
     #[must_use]
     pub fn is_resumable(&self) -> bool {
-        matches!(self, Self::Delivery(_) | Self::Deadline { .. })
+        matches!(self, Self::Delivery(_) | Self::Deadline { .. } | Self::Contested { .. })
     }
 }
 
@@ -135,6 +146,8 @@ impl Failure for Error {
             Self::Delivery(error) => error.code(),
             Self::Journal(error) => error.code(),
             Self::Memory(_) => Code::MemoryTooSmall,
+            Self::TooMany(_) => Code::TooManyLoads,
+            Self::Contested { .. } => Code::Contested,
             Self::RejectLimit { .. } => Code::RejectLimit,
             Self::Wire { .. } => Code::TypeUnsupported,
             Self::Deadline { .. } => Code::DeadlinePassed,
@@ -151,6 +164,12 @@ impl Failure for Error {
             Self::Delivery(error) => error.hint(),
             Self::Journal(error) => error.hint(),
             Self::Memory(error) => Some(memory_hint(error)),
+            Self::TooMany(error) => Some(loads_hint(error)),
+            Self::Contested { whole, .. } => Some(format!(
+                "nothing of this run is in the table; run the same command again: it goes on with what is there, or say \
+                 --commit {}",
+                if *whole { "job" } else { "load" }
+            )),
             Self::RejectLimit { folder, begun, .. } => Some(reject_hint(folder, *begun)),
             Self::Wire { .. } => Some("leave out --wire csv: JSON carries every type".to_owned()),
             Self::Deadline { .. } => {
@@ -169,6 +188,14 @@ fn reject_hint(folder: &Path, begun: bool) -> String {
         "correct the source, or allow some with --max-rejects"
     };
     format!("see every rejected row and its reason in {}; {way_out}", folder.display())
+}
+
+fn loads_hint(error: &planner::TooMany) -> String {
+    let limit = "have max_running_txn_num_per_db raised, or say --commit load";
+    match error.load_size {
+        Some(size) => format!("say --load-size {} or more, which makes fewer loads; {limit}", mib(size)),
+        None => format!("each input is a load of its own: join them, import fewer at a time, {limit}"),
+    }
 }
 
 fn memory_hint(error: &planner::TooSmall) -> String {

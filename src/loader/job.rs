@@ -8,9 +8,10 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task;
 
-use super::admission;
+use super::admission::{self, Admission};
+use super::choice::{self, Chosen, Rivals};
 use super::error::Error;
-use super::identity::Identity;
+use super::identity::{Candidates, Identity};
 use super::prepare::{self, Preparation, Prepared};
 use super::reading::{self, Read, Reading};
 use super::sink::{Exit, InputContext, JobSink};
@@ -57,7 +58,9 @@ pub(super) struct Started {
     pub(super) identity: Identity,
     pub(super) journal: Option<Arc<Journal>>,
     pub(super) run: u32,
-    _lease: Option<Lease>,
+    /// Who must not be at the same work in the other way.
+    pub(super) rivals: Option<Rivals>,
+    _leases: Vec<Lease>,
 }
 
 impl<'a> Account<'a> {
@@ -69,15 +72,17 @@ impl<'a> Account<'a> {
     async fn work(&mut self, spec: &JobSpec, mut stop: Stop) -> Result<(), Error> {
         let limits = planner::limits(spec.memory, spec.load_size, spec.parallel)?;
         let now = self.loader.clock.now();
-        let (inputs, identity) = task::block_in_place(|| {
+        let (inputs, candidates) = task::block_in_place(|| {
             let inputs = source::list(&spec.sources)?;
-            let identity = Identity::of(spec, &inputs, &self.report.target, now)?;
-            Ok::<_, Error>((inputs, identity))
+            let candidates = Candidates::of(spec, &inputs, &self.report.target, now)?;
+            Ok::<_, Error>((inputs, candidates))
         })?;
-        self.report.job = identity.job.to_string();
+        self.report.job = candidates.first.job.to_string();
         let total = inputs.iter().map(|input| input.bytes.unwrap_or(0)).sum();
         self.loader.progress.bytes_total.store(total, Ordering::Relaxed);
-        let Some(started) = self.begin(spec, identity, &mut stop).await? else { return Ok(()) };
+        let (chosen, admission) = self.choose(spec, &inputs, candidates, &mut stop).await?;
+        let spec = &JobSpec { commit: chosen.scope, ..spec.clone() };
+        let Some(started) = self.begin(spec, chosen, admission).await? else { return Ok(()) };
         let clock = Arc::clone(&self.loader.clock);
         let Stop { drain, cancel } = stop;
         let cancel = admission::with_requests(started.journal.as_ref(), &started.identity, &clock, cancel);
@@ -92,21 +97,66 @@ impl<'a> Account<'a> {
         self.finish_journal(&started, result)
     }
 
-    /// Asks the journal whether there is anything to do.
-    async fn begin(&mut self, spec: &JobSpec, identity: Identity, stop: &mut Stop) -> Result<Option<Started>, Error> {
-        if spec.dry_run {
-            return Ok(Some(Started { identity, journal: None, run: 0, _lease: None }));
+    /// Finds out which job it is, as nobody else can begin it meanwhile.
+    async fn choose(
+        &mut self,
+        spec: &JobSpec,
+        inputs: &[Input],
+        candidates: Candidates,
+        stop: &mut Stop,
+    ) -> Result<(Chosen, Option<Admission>), Error> {
+        let clock = &self.loader.clock;
+        let mut admission =
+            if spec.dry_run { None } else { Some(admission::admit(spec, &candidates, clock, stop).await?) };
+        let first = candidates.first.job.clone();
+        let journal = admission.as_ref().map(|admission| admission.journal.as_ref());
+        let chosen = tokio::select! {
+            chosen = choice::choose(&self.loader.target, spec, inputs, candidates, journal) => chosen?,
+            () = stop.asked() => return Err(dispatcher::Error::Cancelled.into()),
+        };
+        self.report.job = chosen.identity.job.to_string();
+        if let Some(admission) = &mut admission {
+            admission.hold(&chosen.identity.job, &first, clock, stop).await?;
         }
-        let (journal, lease) = admission::admit(spec, &identity, &self.loader.clock, stop).await?;
+        Ok((chosen, admission))
+    }
+
+    /// Asks the journal whether there is anything to do.
+    async fn begin(
+        &mut self,
+        spec: &JobSpec,
+        chosen: Chosen,
+        admission: Option<Admission>,
+    ) -> Result<Option<Started>, Error> {
+        let commit = chosen.report();
+        let Chosen { identity, rivals, notices, .. } = chosen;
+        let mut started = Started { identity, journal: None, run: 0, rivals, _leases: Vec::new() };
+        if let Some(Admission { journal, leases, .. }) = admission {
+            let Some(run) = self.begin_run(spec, &started.identity, &journal).await? else { return Ok(None) };
+            started = Started { journal: Some(journal), run, _leases: leases, ..started };
+        }
+        self.notices.push(format!("--commit {}: {}", commit.scope, commit.reason));
+        self.notices.extend(notices);
+        self.report.commit = Some(commit);
+        Ok(Some(started))
+    }
+
+    /// The run that begins or goes on; none where the job is finished.
+    async fn begin_run(
+        &mut self,
+        spec: &JobSpec,
+        identity: &Identity,
+        journal: &Arc<Journal>,
+    ) -> Result<Option<u32>, Error> {
         let work = Work {
             job: &identity.job,
             fingerprint: &identity.fingerprint,
             target: &self.report.target,
             inputs: identity.guarded(),
         };
-        self.sweep(&journal, &work, spec).await?;
+        self.sweep(journal, &work, spec).await?;
         let now = self.loader.clock.now();
-        let begun = task::block_in_place(|| admission::begin(&journal, &work, spec, identity.stream, now))?;
+        let begun = task::block_in_place(|| admission::begin(journal, &work, spec, identity.stream, now))?;
         let run = match begun {
             Begun::New { run } | Begun::Resumed { run } => run,
             Begun::Finished { at, report } => {
@@ -118,7 +168,7 @@ impl<'a> Account<'a> {
         if spec.commit == CommitScope::Job {
             task::block_in_place(|| journal.as_a_whole(&identity.job, run))?;
         }
-        Ok(Some(Started { identity, journal: Some(journal), run, _lease: Some(lease) }))
+        Ok(Some(run))
     }
 
     async fn load(
@@ -162,7 +212,7 @@ impl<'a> Account<'a> {
         }
         let result = self.settle(outcome, reading).await;
         match dispatcher.filter(|dispatcher| dispatcher.whole) {
-            Some(dispatcher) => self.end_whole(&dispatcher, result, &stop.cancel).await,
+            Some(dispatcher) => self.end_whole(&dispatcher, result, started.rivals.as_ref(), &stop.cancel).await,
             None => result,
         }
     }
@@ -204,6 +254,7 @@ impl<'a> Account<'a> {
             first: None,
             begun: false,
             whole: spec.commit == CommitScope::Job,
+            rivals: started.rivals.clone().filter(|_| spec.commit == CommitScope::Load),
             failure: None,
         };
         let context =

@@ -10,6 +10,7 @@
 //! that are settled are not sent again. A job that finished does nothing.
 
 mod admission;
+mod choice;
 mod error;
 mod identity;
 mod job;

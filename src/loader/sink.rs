@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use super::choice::Rivals;
 use super::error::{Error, FirstReject};
 use super::identity::Identity;
 use super::spec::RejectLimit;
@@ -39,6 +40,8 @@ pub(super) struct JobSink {
     pub(super) begun: bool,
     /// Whether what is handed on stays invisible until the whole job is committed.
     pub(super) whole: bool,
+    /// Who must not have begun the same work in the other way when the first chunk is handed on.
+    pub(super) rivals: Option<Rivals>,
     /// Why it said stop, where the reason is its own.
     pub(super) failure: Option<Error>,
 }
@@ -92,6 +95,12 @@ impl Sink for JobSink {
                 Ok(())
             }
             Exit::Queue(queue) => {
+                if let Some(rivals) = self.rivals.take() {
+                    rivals.none_here().map_err(|error| {
+                        self.failure = Some(error);
+                        Stopped
+                    })?;
+                }
                 let label = self.identity.label(self.run, chunk.input, sequence, side, chunk.digest);
                 let settings = Arc::clone(&self.input.settings);
                 self.begun = !self.whole;

@@ -79,7 +79,7 @@ impl JobSpec {
             columns: None,
             filter: None,
             headers: Vec::new(),
-            commit: CommitScope::Load,
+            commit: CommitScope::Auto,
             wire: WireChoice::Auto,
             codec: CodecChoice::Auto,
             load_size: LOAD_SIZE,
@@ -100,6 +100,8 @@ impl JobSpec {
 /// What becomes visible at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitScope {
+    /// One of the two, chosen when the job is planned and kept for as long as the job lives.
+    Auto,
     /// Each load, when it lands.
     Load,
     /// The whole job, or nothing of it: every load is prepared, and all are committed at the end.

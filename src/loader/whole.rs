@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task;
 
+use super::choice::Rivals;
 use super::error::Error;
 use super::job::{Account, Started};
 use super::spec::JobSpec;
@@ -53,10 +54,11 @@ impl Account<'_> {
         &mut self,
         dispatcher: &Dispatcher,
         result: Result<(), Error>,
+        rivals: Option<&Rivals>,
         cancel: &watch::Receiver<bool>,
     ) -> Result<(), Error> {
         let result = match result {
-            Ok(()) => self.decide(dispatcher).await,
+            Ok(()) => self.decide(dispatcher, rivals).await,
             Err(error) => Err(error),
         };
         if let Err(error) = result {
@@ -68,7 +70,7 @@ impl Account<'_> {
     }
 
     /// The last look before the decision, and the decision.
-    async fn decide(&mut self, dispatcher: &Dispatcher) -> Result<(), Error> {
+    async fn decide(&mut self, dispatcher: &Dispatcher, rivals: Option<&Rivals>) -> Result<(), Error> {
         let prepared: Vec<Label> = self
             .report
             .loads
@@ -80,6 +82,10 @@ impl Account<'_> {
         let stale = open(entries(dispatcher)?).into_iter().filter(|(label, _)| !prepared.contains(label)).collect();
         dispatcher.roll_back_all(stale).await;
         dispatcher.all_prepared(&prepared).await?;
+        // From now on whoever begins the other way finds these prepared.
+        if let Some(rivals) = rivals {
+            rivals.none().await?;
+        }
         self.conclude(None);
         let now = self.loader.clock.now();
         task::block_in_place(|| dispatcher.journal.decide(&dispatcher.job, dispatcher.run, &self.report, now))?;

@@ -6,6 +6,7 @@
 
 mod cluster;
 mod commands;
+mod commit;
 mod failures;
 mod faults;
 mod formats;

@@ -125,6 +125,7 @@ fn spec(args: &ImportArgs, connected: &Connected, origin: Origin) -> Result<JobS
         filter: args.filter.clone(),
         headers: connected.headers(&args.set)?,
         commit: match args.commit {
+            Commit::Auto => CommitScope::Auto,
             Commit::Load => CommitScope::Load,
             Commit::Job => CommitScope::Job,
         },
