@@ -28,6 +28,8 @@ pub(super) struct Args {
 pub(super) enum Command {
     /// Load files (CSV, NDJSON, JSON, Parquet, Arrow; compressed or not), or standard input, into a table.
     Import(Box<ImportArgs>),
+    /// Say what an import would do, and whether it could: takes what `import` takes, sends nothing, makes nothing.
+    Plan(Box<ImportArgs>),
     /// List the jobs of the journal, newest first, or show one with its loads.
     Status(StatusArgs),
     /// Go on with an unfinished import, as it was begun.

@@ -33,6 +33,7 @@ pub fn run() -> ExitCode {
     panics::hush_caught();
     match args.command {
         Command::Import(args) => command::import::run(*args),
+        Command::Plan(args) => command::plan::run(&args),
         Command::Status(args) => command::status::run(&args),
         Command::Resume(args) => command::resume::run(&args),
         Command::Cancel(args) => command::cancel::run(&args),
@@ -69,5 +70,5 @@ fn asks_for_json(arguments: impl Iterator<Item = String>) -> bool {
     let arguments: Vec<String> = arguments.collect();
     let said = |pair: &[String]| pair == ["--output", "json"];
     let output = arguments.windows(2).any(said) || arguments.iter().any(|argument| argument == "--output=json");
-    output && arguments.iter().any(|argument| argument == "import")
+    output && arguments.iter().any(|argument| argument == "import" || argument == "plan")
 }

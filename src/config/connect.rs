@@ -252,6 +252,14 @@ impl Connected {
         self.target.sql(query, self.place.0.as_deref()).await
     }
 
+    /// Looks whether the user gets in over the MySQL port, over which tables are made.
+    ///
+    /// # Errors
+    /// When it cannot be reached or refuses the user.
+    pub async fn may_log_in(&self) -> Result<(), target::Error> {
+        self.target.may_log_in().await
+    }
+
     /// The operator's view of it.
     #[must_use]
     pub fn cluster(&self) -> Cluster<'_> {

@@ -184,7 +184,7 @@ impl<'a> Account<'a> {
             self.check_table(spec, started).await?;
             prepare::prepare(target.as_ref(), spec, inputs).await
         };
-        let Preparation { inputs, notices } = tokio::select! {
+        let Preparation { inputs, notices, .. } = tokio::select! {
             prepared = preparing => prepared?,
             () = stop.asked() => return Err(dispatcher::Error::Cancelled.into()),
         };

@@ -14,6 +14,7 @@ mod choice;
 mod error;
 mod identity;
 mod job;
+mod plan;
 mod prepare;
 mod reading;
 mod rejected;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 pub use error::{Error, FirstReject};
+pub use plan::Planned;
 pub use rejected::{Reason, ReasonCount, Rejected, RejectedFile};
 pub use settle::{Unsettled, is_open};
 pub use spec::{CodecChoice, CommitScope, JobSpec, LOAD_SIZE, MEMORY, RejectLimit, WireChoice};

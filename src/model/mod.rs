@@ -8,6 +8,7 @@ pub mod batch;
 pub mod chunk;
 pub mod id;
 pub mod invariant;
+pub mod plan;
 pub mod reject;
 pub mod report;
 pub mod secret;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use super::Error;
 use super::mysql::{self, Login};
 use super::starrocks::StarRocks;
 
@@ -75,6 +76,14 @@ impl StarRocks {
             Some((name, value.trim().parse().ok()?))
         };
         rows.into_iter().filter_map(read).collect()
+    }
+
+    /// Looks whether the user gets in over the MySQL port.
+    ///
+    /// # Errors
+    /// When it cannot be reached or refuses the user.
+    pub async fn may_log_in(&self) -> Result<(), Error> {
+        mysql::rows(&self.login(), &[], &[]).await.map(drop)
     }
 
     /// How to log in over the MySQL port.

@@ -20,6 +20,7 @@ mod operations;
 mod outside;
 mod overload;
 mod peers;
+mod plan;
 mod real_data;
 mod rejects;
 mod stalls;

@@ -31,14 +31,20 @@ pub(super) struct Origin {
 
 /// Does an import that was just typed, or that the journal knows.
 pub(super) fn begin(args: ImportArgs, origin: Origin) -> Exit {
+    match options(&args) {
+        Ok(options) => on_runtime(import(args, options, origin)),
+        Err(error) => report_failure(&args, &error),
+    }
+}
+
+/// How to reach the target, with a password where one can be asked for.
+pub(super) fn options(args: &ImportArgs) -> Result<ConnectOptions, config::Error> {
     let mut options = args.target.connect_options(args.load_timeout, args.timezone.clone());
     // Standard input that brings the rows cannot bring an answer as well.
-    if !args.sources.iter().any(|source| source == "-")
-        && let Err(error) = options.ask_password()
-    {
-        return report_failure(&args, &error);
+    if !args.sources.iter().any(|source| source == "-") {
+        options.ask_password()?;
     }
-    on_runtime(import(args, options, origin))
+    Ok(options)
 }
 
 async fn import(args: ImportArgs, options: ConnectOptions, origin: Origin) -> Exit {
@@ -114,7 +120,7 @@ fn report_failure(args: &ImportArgs, error: &config::Error) -> Exit {
     render::failure(error, None)
 }
 
-fn spec(args: &ImportArgs, connected: &Connected, origin: Origin) -> Result<JobSpec, config::Error> {
+pub(super) fn spec(args: &ImportArgs, connected: &Connected, origin: Origin) -> Result<JobSpec, config::Error> {
     Ok(JobSpec {
         name: args.job.clone(),
         again: args.again,

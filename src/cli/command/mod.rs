@@ -5,6 +5,7 @@ pub(super) mod cluster;
 pub(super) mod explain;
 pub(super) mod import;
 mod jobs;
+pub(super) mod plan;
 pub(super) mod rejects;
 pub(super) mod resume;
 #[cfg(feature = "sandbox")]
