@@ -21,6 +21,16 @@ impl Journal {
         Ok(())
     }
 
+    /// Whether a run is committed as a whole, and was not decided to be.
+    ///
+    /// # Errors
+    /// When the journal fails.
+    pub fn is_undecided(&self, job: &JobId, run: u32) -> Result<bool, Error> {
+        let query =
+            "SELECT EXISTS (SELECT 1 FROM jobs WHERE job = ?1 AND run = ?2 AND scope = 'job' AND decided_at IS NULL)";
+        self.read(|connection| connection.query_row(query, params![job.as_str(), run], |row| row.get(0)))
+    }
+
     /// Notes the decision to commit everything that is prepared. From here on there is only forward.
     ///
     /// # Errors

@@ -35,7 +35,8 @@ pub struct Unsettled {
 
 impl Loader {
     /// Asks how the open loads of a run stand, writes down what comes of it, and returns those that stay open. Nothing is
-    /// sent. The caller holds the job's lease.
+    /// sent. What was prepared for a job that is committed as a whole, and was not decided upon, is rolled back. The caller
+    /// holds the job's lease.
     ///
     /// # Errors
     /// When the journal fails. A server that cannot be asked leaves loads open, which is no error.
@@ -43,13 +44,21 @@ impl Loader {
         let mut unsettled = Vec::new();
         let deadline = self.clock.instant() + ASK_MAX;
         let forgotten = rfc3339(self.clock.now() - REMEMBERED) > job.started_at;
+        let undecided = journal.is_undecided(&job.job, job.run)?;
         for (label, load) in journal.loads(&job.job, job.run)? {
             if !is_open(load.state) {
                 continue;
             }
             let left = deadline.saturating_duration_since(self.clock.instant());
+            let ending = async {
+                if undecided {
+                    // The label's state, asked for next, says what came of it.
+                    let _ = self.target.roll_back(&label).await;
+                }
+                self.ask(&label, load.state, forgotten).await
+            };
             let asked = tokio::select! {
-                asked = self.ask(&label, load.state, forgotten) => asked,
+                asked = ending => asked,
                 () = self.clock.sleep(left) => Err("the server did not answer in time".to_owned()),
             };
             match asked {
@@ -76,6 +85,9 @@ impl Loader {
                 Ok(LabelState::Aborted) => return Ok(LoadState::Aborted),
                 Ok(LabelState::Unknown) if forgotten => "the server does not know it, or no longer".to_owned(),
                 Ok(LabelState::Unknown) => "the server does not know it, and an attempt may be on its way".to_owned(),
+                Ok(LabelState::Prepared) if noted == LoadState::Prepared => {
+                    "it is prepared, and stays so until the job is resumed or the server drops it".to_owned()
+                }
                 Ok(LabelState::Prepared) => "it is prepared by a two-phase commit".to_owned(),
                 Ok(LabelState::Prepare) => "its transaction is still open at the server".to_owned(),
                 Err(error) => return Err(format!("asking for its state failed: {}", chain(&error))),
@@ -89,7 +101,7 @@ impl Loader {
 /// Whether it is not known how a load ended.
 #[must_use]
 pub fn is_open(state: LoadState) -> bool {
-    matches!(state, LoadState::Sending | LoadState::InDoubt)
+    matches!(state, LoadState::Sending | LoadState::Prepared | LoadState::InDoubt)
 }
 
 fn settled(state: LoadState, load: &LoadEntry) -> Settled {

@@ -182,3 +182,20 @@ fn two_who_go_different_ways_at_once_do_not_load_a_row_twice() {
     assert_eq!(report.code, 0, "{report:?}");
     complete(&world);
 }
+
+#[test]
+fn cancelling_a_job_before_its_decision_leaves_nothing_prepared() {
+    let (world, sandbox, file) = prepared("2");
+    let target = sandbox.target("demo/t");
+    let hold = json!({"at": "answer", "operation": "prepare", "skip": 3, "do": {"kind": "hold", "ms": 600_000}});
+    killed_with(&world, &sandbox, &few(&file, &target), &hold);
+    let status = world.run(&["status", "--output", "json"]);
+    let job: Value = serde_json::from_str(status.stdout.lines().next().unwrap()).unwrap();
+    let cancelled = world.run(&["cancel", job["job"].as_str().unwrap()]);
+    assert_eq!(cancelled.code, 0, "{cancelled:?}");
+    assert!(cancelled.stdout.contains("nothing of it is in"), "{cancelled:?}");
+    nothing_open(&world);
+    untouched(&world);
+    import(&world, &sandbox, &file, &[]).loaded();
+    complete(&world);
+}

@@ -7,6 +7,10 @@ use super::failures::{frontend, redirecting};
 use super::outside::mysql;
 use super::support::{Ran, Sandbox, World, example, nobody};
 
+/// What a frontend says of a table with one column.
+const SCHEMA: &str = r#"{"code":"0","message":"OK","result":{"columns":[{"name":"a","type":{"name":"INT"},
+    "isKey":false,"isAllowNull":true}]}}"#;
+
 fn airports() -> String {
     example("airports.csv").display().to_string()
 }
@@ -100,8 +104,6 @@ fn dead_frontends_are_named_and_one_that_lives_is_enough() {
 #[test]
 fn a_redirect_that_leads_nowhere_is_found_before_a_load_is_sent_there() {
     let world = World::new();
-    const SCHEMA: &str = r#"{"code":"0","message":"OK","result":{"columns":[{"name":"a","type":{"name":"INT"},
-        "isKey":false,"isAllowNull":true}]}}"#;
     let file = world.file("a.csv", "a\n1\n");
     let gone = nobody();
     let target = |location: &str| format!("starrocks://root@{}/demo/t", frontend(SCHEMA, location));
