@@ -5,6 +5,7 @@
 mod args;
 mod command;
 mod exit;
+mod job_file;
 mod journal_args;
 mod recipe;
 mod render;
@@ -38,6 +39,7 @@ pub fn run() -> ExitCode {
         Command::Resume(args) => command::resume::run(&args),
         Command::Cancel(args) => command::cancel::run(&args),
         Command::Rejects(args) => command::rejects::run(&args),
+        Command::Run(args) => command::run::run(&args),
         Command::Sql(args) => command::sql::run(args),
         Command::Cluster(args) => command::cluster::run(args),
         Command::Schema(args) => command::schema::run(args),

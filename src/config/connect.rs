@@ -218,6 +218,17 @@ impl Connected {
         Ok(Loader::new(Arc::<StarRocks>::clone(&self.target)).called(&self.address))
     }
 
+    /// What tells its cluster from others: the frontends, or the sandbox's folder.
+    #[must_use]
+    pub fn cluster_name(&self) -> String {
+        if let Some(folder) = &self.sandbox_folder {
+            return folder.display().to_string();
+        }
+        let mut frontends = self.target.frontends();
+        frontends.sort_unstable();
+        frontends.join(",")
+    }
+
     /// What a person should know about the way there.
     #[must_use]
     pub fn notices(&self) -> &[String] {

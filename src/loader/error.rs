@@ -49,6 +49,12 @@ pub enum Error {
         /// Whether theirs is committed as a whole.
         whole: bool,
     },
+    /// Another one of the jobs that are committed together cannot be.
+    #[error("nothing of it is committed, because the job into {other} failed")]
+    Together {
+        /// The target of that one.
+        other: String,
+    },
     /// More rows were rejected than allowed.
     #[error("{}", rejected_text(*rejected, *read, limit))]
     RejectLimit {
@@ -148,6 +154,7 @@ impl Failure for Error {
             Self::Memory(_) => Code::MemoryTooSmall,
             Self::TooMany(_) => Code::TooManyLoads,
             Self::Contested { .. } => Code::Contested,
+            Self::Together { .. } => Code::AnotherFailed,
             Self::RejectLimit { .. } => Code::RejectLimit,
             Self::Wire { .. } => Code::TypeUnsupported,
             Self::Deadline { .. } => Code::DeadlinePassed,
@@ -165,6 +172,9 @@ impl Failure for Error {
             Self::Journal(error) => error.hint(),
             Self::Memory(error) => Some(memory_hint(error)),
             Self::TooMany(error) => Some(loads_hint(error)),
+            Self::Together { .. } => Some(
+                "put right what that one's error says, and run the same command again: it goes on with both".to_owned(),
+            ),
             Self::Contested { whole, .. } => Some(format!(
                 "nothing of this run is in the table; run the same command again: it goes on with what is there, or say \
                  --commit {}",

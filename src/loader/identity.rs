@@ -93,6 +93,10 @@ impl Identity {
             "load_bytes": spec.load_size.0,
             "unique": unique,
         });
+        if let Some(group) = &spec.group {
+            // Its rows become visible with those of other jobs, which no job by itself may decide.
+            work["group"] = group.as_str().into();
+        }
         if whole {
             // Its chunks are other ones: a transaction takes no quoted CSV.
             work["commit"] = "job".into();
@@ -162,7 +166,7 @@ fn nanos(time: SystemTime) -> u64 {
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text

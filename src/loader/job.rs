@@ -49,7 +49,7 @@ pub(super) struct Account<'a> {
     pub(super) loader: &'a Loader,
     pub(super) report: Report,
     started: Instant,
-    already: Option<String>,
+    pub(super) already: Option<String>,
     pub(super) notices: Vec<String>,
 }
 
@@ -63,13 +63,38 @@ pub(super) struct Started {
     _leases: Vec<Lease>,
 }
 
+/// A job that has begun, with all it takes to go on.
+pub(super) struct Commenced {
+    pub(super) spec: JobSpec,
+    pub(super) inputs: Vec<Input>,
+    pub(super) limits: Limits,
+    pub(super) started: Started,
+    pub(super) stop: Stop,
+}
+
 impl<'a> Account<'a> {
-    fn new(loader: &'a Loader) -> Self {
+    pub(super) fn new(loader: &'a Loader) -> Self {
         let report = Report::new(&loader.address, rfc3339(loader.clock.now()));
         Self { loader, report, started: loader.clock.instant(), already: None, notices: Vec::new() }
     }
 
-    async fn work(&mut self, spec: &JobSpec, mut stop: Stop) -> Result<(), Error> {
+    async fn work(&mut self, spec: &JobSpec, stop: Stop) -> Result<(), Error> {
+        let Some(Commenced { spec, inputs, limits, started, stop }) = self.commence(spec, stop).await? else {
+            return Ok(());
+        };
+        let result = if let Some(report) = whole::decided(&started)? {
+            let dispatcher = self.dispatcher(&spec, &started, limits.parallel, stop.drain);
+            self.go_forward(&dispatcher.expect("a decision is in a journal"), report, &stop.cancel).await
+        } else {
+            let clock = Arc::clone(&self.loader.clock);
+            let deadline = spec.deadline.map(|after| (after, self.started + after));
+            stop::within(deadline, clock, stop, |stop| self.load(&spec, &started, inputs, limits, stop)).await
+        };
+        self.finish_journal(&started, result)
+    }
+
+    /// Finds out which job it is and begins it; none where there is nothing left to do.
+    pub(super) async fn commence(&mut self, spec: &JobSpec, mut stop: Stop) -> Result<Option<Commenced>, Error> {
         let limits = planner::limits(spec.memory, spec.load_size, spec.parallel)?;
         let now = self.loader.clock.now();
         let (inputs, candidates) = task::block_in_place(|| {
@@ -81,20 +106,12 @@ impl<'a> Account<'a> {
         let total = inputs.iter().map(|input| input.bytes.unwrap_or(0)).sum();
         self.loader.progress.bytes_total.store(total, Ordering::Relaxed);
         let (chosen, admission) = self.choose(spec, &inputs, candidates, &mut stop).await?;
-        let spec = &JobSpec { commit: chosen.scope, ..spec.clone() };
-        let Some(started) = self.begin(spec, chosen, admission).await? else { return Ok(()) };
+        let spec = JobSpec { commit: chosen.scope, ..spec.clone() };
+        let Some(started) = self.begin(&spec, chosen, admission).await? else { return Ok(None) };
         let clock = Arc::clone(&self.loader.clock);
         let Stop { drain, cancel } = stop;
         let cancel = admission::with_requests(started.journal.as_ref(), &started.identity, &clock, cancel);
-        let stop = Stop { drain, cancel };
-        let result = if let Some(report) = whole::decided(&started)? {
-            let dispatcher = self.dispatcher(spec, &started, limits.parallel, stop.drain);
-            self.go_forward(&dispatcher.expect("a decision is in a journal"), report, &stop.cancel).await
-        } else {
-            let deadline = spec.deadline.map(|after| (after, self.started + after));
-            stop::within(deadline, clock, stop, |stop| self.load(spec, &started, inputs, limits, stop)).await
-        };
-        self.finish_journal(&started, result)
+        Ok(Some(Commenced { spec, inputs, limits, started, stop: Stop { drain, cancel } }))
     }
 
     /// Finds out which job it is, as nobody else can begin it meanwhile.
@@ -177,8 +194,41 @@ impl<'a> Account<'a> {
         started: &Started,
         inputs: Vec<Input>,
         limits: Limits,
-        mut stop: Stop,
+        stop: Stop,
     ) -> Result<(), Error> {
+        let cancel = stop.cancel.clone();
+        let (dispatcher, result) = self.deliver(spec, started, inputs, limits, stop).await;
+        match dispatcher.filter(|dispatcher| dispatcher.whole) {
+            Some(dispatcher) => self.end_whole(&dispatcher, result, started.rivals.as_ref(), &cancel).await,
+            None => result,
+        }
+    }
+
+    /// Reads and sends everything; where it is committed as a whole, that is still to be decided afterwards. The dispatcher is
+    /// there from when something may have been sent.
+    pub(super) async fn deliver(
+        &mut self,
+        spec: &JobSpec,
+        started: &Started,
+        inputs: Vec<Input>,
+        limits: Limits,
+        stop: Stop,
+    ) -> (Option<Dispatcher>, Result<(), Error>) {
+        let prepared = match self.prepare(spec, started, inputs, stop.clone()).await {
+            Ok(prepared) => prepared,
+            Err(error) => return (None, Err(error)),
+        };
+        self.send(spec, started, prepared, limits, stop).await
+    }
+
+    /// Finds out everything about inputs and table.
+    async fn prepare(
+        &mut self,
+        spec: &JobSpec,
+        started: &Started,
+        inputs: Vec<Input>,
+        mut stop: Stop,
+    ) -> Result<Vec<Prepared>, Error> {
         let target = Arc::clone(&self.loader.target);
         let preparing = async {
             self.check_table(spec, started).await?;
@@ -192,7 +242,17 @@ impl<'a> Account<'a> {
         self.notices.extend(notices);
 
         self.report.inputs = inputs.iter().map(reading::report_of).collect();
+        Ok(inputs)
+    }
 
+    async fn send(
+        &mut self,
+        spec: &JobSpec,
+        started: &Started,
+        inputs: Vec<Prepared>,
+        limits: Limits,
+        stop: Stop,
+    ) -> (Option<Dispatcher>, Result<(), Error>) {
         let (sender, receiver) = mpsc::channel(QUEUE_CHUNKS);
         let (halt, halted) = watch::channel(false);
         let budget = Budget::new(limits.budget_bytes);
@@ -211,10 +271,7 @@ impl<'a> Account<'a> {
             budget.close();
         }
         let result = self.settle(outcome, reading).await;
-        match dispatcher.filter(|dispatcher| dispatcher.whole) {
-            Some(dispatcher) => self.end_whole(&dispatcher, result, started.rivals.as_ref(), &stop.cancel).await,
-            None => result,
-        }
+        (dispatcher, result)
     }
 
     /// A table that would have to be made lacks what an earlier try has loaded.
@@ -270,7 +327,7 @@ impl<'a> Account<'a> {
         }
     }
 
-    fn dispatcher(
+    pub(super) fn dispatcher(
         &self,
         spec: &JobSpec,
         started: &Started,
@@ -350,7 +407,7 @@ impl<'a> Account<'a> {
     }
 
     /// Writes the end of this try into the journal.
-    fn finish_journal(&mut self, started: &Started, result: Result<(), Error>) -> Result<(), Error> {
+    pub(super) fn finish_journal(&mut self, started: &Started, result: Result<(), Error>) -> Result<(), Error> {
         self.conclude(result.as_ref().err());
         if let Some(journal) = &started.journal {
             if result.is_ok() {
@@ -391,7 +448,7 @@ impl<'a> Account<'a> {
         });
     }
 
-    fn close(mut self, result: Result<(), Error>) -> Ended {
+    pub(super) fn close(mut self, result: Result<(), Error>) -> Ended {
         if let Err(error) = &result {
             self.conclude(Some(error));
         }

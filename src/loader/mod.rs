@@ -22,6 +22,7 @@ mod settle;
 mod sink;
 mod spec;
 mod stop;
+mod together;
 mod whole;
 
 use std::sync::Arc;
@@ -38,6 +39,7 @@ pub use crate::journal::Error as JournalError;
 pub use crate::journal::{Holder, JobEntry, JobStanding, Journal, Lease, LoadEntry};
 pub use crate::planner::PARALLEL_LIMIT;
 pub use stop::Stop;
+pub use together::run_together;
 
 use crate::clock::{Clock, SystemClock};
 use crate::model::Report;

@@ -52,6 +52,8 @@ pub struct JobSpec {
     pub rejects_folder: PathBuf,
     /// Where the journal is.
     pub state_folder: PathBuf,
+    /// The jobs that it is decided upon with, by a word that stands for all of them.
+    pub group: Option<String>,
     /// How to begin the job again, in the caller's own words and without secrets; the journal keeps it.
     pub recipe: Option<String>,
     /// Goes on with the work of this fingerprint, and with no other.
@@ -91,6 +93,7 @@ impl JobSpec {
             rejects_max: RejectLimit::Rows(0),
             rejects_folder: PathBuf::from("shipload-rejects"),
             state_folder,
+            group: None,
             recipe: None,
             only: None,
         }

@@ -62,15 +62,29 @@ impl Account<'_> {
             Err(error) => Err(error),
         };
         if let Err(error) = result {
-            let open = open(entries(dispatcher)?);
-            self.learn(&dispatcher.roll_back_all(open).await);
+            self.back(dispatcher).await?;
             return Err(error);
         }
         self.forward(dispatcher, cancel).await
     }
 
+    /// Rolls back what is open of this run.
+    pub(super) async fn back(&mut self, dispatcher: &Dispatcher) -> Result<(), Error> {
+        let open = open(entries(dispatcher)?);
+        self.learn(&dispatcher.roll_back_all(open).await);
+        Ok(())
+    }
+
     /// The last look before the decision, and the decision.
     async fn decide(&mut self, dispatcher: &Dispatcher, rivals: Option<&Rivals>) -> Result<(), Error> {
+        self.look(dispatcher, rivals).await?;
+        let now = self.loader.clock.now();
+        task::block_in_place(|| dispatcher.journal.decide(&dispatcher.job, dispatcher.run, &self.report, now))?;
+        Ok(())
+    }
+
+    /// Whether everything is prepared and may be decided upon; brings the report to where the decision keeps it.
+    pub(super) async fn look(&mut self, dispatcher: &Dispatcher, rivals: Option<&Rivals>) -> Result<(), Error> {
         let prepared: Vec<Label> = self
             .report
             .loads
@@ -87,8 +101,6 @@ impl Account<'_> {
             rivals.none().await?;
         }
         self.conclude(None);
-        let now = self.loader.clock.now();
-        task::block_in_place(|| dispatcher.journal.decide(&dispatcher.job, dispatcher.run, &self.report, now))?;
         Ok(())
     }
 
@@ -109,7 +121,11 @@ impl Account<'_> {
         self.forward(dispatcher, cancel).await
     }
 
-    async fn forward(&mut self, dispatcher: &Dispatcher, cancel: &watch::Receiver<bool>) -> Result<(), Error> {
+    pub(super) async fn forward(
+        &mut self,
+        dispatcher: &Dispatcher,
+        cancel: &watch::Receiver<bool>,
+    ) -> Result<(), Error> {
         let known = entries(dispatcher)?;
         let landed = |state| matches!(state, LoadState::Visible | LoadState::Committed);
         let (done, left): (Vec<_>, Vec<_>) = known

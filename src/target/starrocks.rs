@@ -116,6 +116,12 @@ impl StarRocks {
         Ok(Self { options, route })
     }
 
+    /// The frontends, each with scheme, host and port.
+    #[must_use]
+    pub fn frontends(&self) -> Vec<String> {
+        self.options.url.frontends.iter().map(|frontend| format!("{}://{frontend}", frontend.scheme.name())).collect()
+    }
+
     /// Runs one statement: SELECT, SHOW, EXPLAIN, DESC or KILL.
     ///
     /// # Errors

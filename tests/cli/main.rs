@@ -23,6 +23,7 @@ mod peers;
 mod plan;
 mod real_data;
 mod rejects;
+mod run;
 mod stalls;
 mod support;
 mod surprises;

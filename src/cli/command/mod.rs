@@ -8,6 +8,7 @@ mod jobs;
 pub(super) mod plan;
 pub(super) mod rejects;
 pub(super) mod resume;
+pub(super) mod run;
 #[cfg(feature = "sandbox")]
 pub(super) mod sandbox;
 pub(super) mod schema;
