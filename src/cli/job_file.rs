@@ -1,5 +1,5 @@
-//! Job files: several imports in one TOML file. A setting is a flag of `import` with `_` for `-`, and is read by the same
-//! rules, so that there is no second list of them.
+//! Job files: several imports in one TOML file. A setting is a flag of `import` with `_` for `-`, and is read by the
+//! same rules, so that there is no second list of them.
 //!
 //! ```toml
 //! commit = "job"              # what stands here holds for every load that does not say otherwise
@@ -272,8 +272,21 @@ mod tests {
         parse(Path::new("jobs.toml"), text)
     }
 
-    const TWO: &str = "commit = \"job\"\nload_size = \"8MiB\"\nmap_host = [\"a=b:1\"]\n\n[[load]]\nsources = [\"a.csv\", \"b.csv\"]\n\
-                       to = \"sandbox:d/a\"\ncreate_table = true\n[[load]]\nsources = \"c.csv\"\nto = \"sandbox:d/c\"\nload_size = 1048576\n";
+    const TWO: &str = r#"
+commit = "job"
+load_size = "8MiB"
+map_host = ["a=b:1"]
+
+[[load]]
+sources = ["a.csv", "b.csv"]
+to = "sandbox:d/a"
+create_table = true
+
+[[load]]
+sources = "c.csv"
+to = "sandbox:d/c"
+load_size = 1048576
+"#;
 
     #[test]
     fn what_the_top_says_holds_unless_a_load_says_otherwise() {

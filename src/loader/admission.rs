@@ -15,8 +15,8 @@ use crate::dispatcher::{self, cancelled};
 use crate::journal::{self, Begun, Journal, Lease, Work};
 use crate::model::JobId;
 
-/// How often a process that waits for a job looks whether it is free, and how often one that runs looks whether it has been
-/// cancelled. Whoever said `cancel` waits for it; a look is one read of a row.
+/// How often a process that waits for a job looks whether it is free, and how often one that runs looks whether it
+/// has been cancelled. Whoever said `cancel` waits for it; a look is one read of a row.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// How long a lease may be held before somebody is told: who only looks at a job holds it for a moment.
@@ -116,8 +116,8 @@ async fn wait_for_lease(
     unreachable!("it waits for as long as it takes")
 }
 
-/// A cancel that also comes when somebody asks for the job's end in the journal. Ends its task with the job, whose end drops
-/// the receiver.
+/// A cancel that also comes when somebody asks for the job's end in the journal. Ends its task with the job, whose
+/// end drops the receiver.
 pub(super) fn with_requests(
     journal: Option<&Arc<Journal>>,
     identity: &Identity,

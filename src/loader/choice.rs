@@ -1,14 +1,14 @@
-//! What of a job is committed at once: as the user says, as an earlier run of it did, as somebody else has begun it, or as
-//! the planner chooses.
+//! What of a job is committed at once: as the user says, as an earlier run of it did, as somebody else has begun it,
+//! or as the planner chooses.
 //!
 //! ```text
 //!  said ─▶ journal: begun before? ─▶ the job alone (planner) ─▶ the server: its labels? its capacity (planner) ─▶ chosen
 //! ```
 //!
-//! The two ways are two jobs with labels of their own, because their chunks are other ones. A job that is begun keeps its
-//! way. Where the server's state has a say, two people who begin the same import at the same moment may choose differently;
-//! so each looks for the labels of the other way when it chooses, and once more at the last moment: before the first byte
-//! where loads become visible one by one, before the decision where they do so together.
+//! The two ways are two jobs with labels of their own, because their chunks are other ones. A job that is begun keeps
+//! its way. Where the server's state has a say, two people who begin the same import at the same moment may choose
+//! differently; so each looks for the labels of the other way when it chooses, and once more at the last moment:
+//! before the first byte where loads become visible one by one, before the decision where they do so together.
 
 use std::fs::File;
 use std::io::Read;
@@ -142,8 +142,8 @@ fn rivals(target: &Arc<dyn Target>, labels: Vec<Label>, whole: bool) -> Rivals {
     Rivals { target: Arc::clone(target), labels: labels.into(), whole, runtime: Handle::current() }
 }
 
-/// Whether an earlier run that this one goes on with, or that finished the work, committed it as a whole; none where there
-/// is no such run.
+/// Whether an earlier run that this one goes on with, or that finished the work, committed it as a whole; none where
+/// there is no such run.
 fn begun_before(journal: &Journal, spec: &JobSpec, candidates: &Candidates) -> Result<Option<bool>, Error> {
     let works: Vec<_> = candidates.all().map(|identity| (&identity.job, identity.fingerprint.as_str())).collect();
     // Whoever goes on with a job by its fingerprint means that one.

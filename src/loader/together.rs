@@ -5,10 +5,10 @@
 //!                          └─ any failure ─▶ roll back all
 //! ```
 //!
-//! Each is a job that is committed as a whole, with labels and transactions of its own, and what is written down of it at the
-//! decision is written for all in one write. After a crash before it, every job goes on with what it has prepared; after it,
-//! every job commits its rest. Their rows become visible one job after the other, within moments: a server has
-//! transactions over several tables only where nothing can be prepared in them (SR §4.9).
+//! Each is a job that is committed as a whole, with labels and transactions of its own, and what is written down of
+//! it at the decision is written for all in one write. After a crash before it, every job goes on with what it has
+//! prepared; after it, every job commits its rest. Their rows become visible one job after the other, within moments:
+//! a server has transactions over several tables only where nothing can be prepared in them (SR §4.9).
 //!
 //! What the jobs are is part of what each of them is: none can be gone on with alone.
 
@@ -34,8 +34,8 @@ struct Ready {
     decided: Option<Box<crate::model::Report>>,
 }
 
-/// Runs jobs that are committed together, one after the other. Their accounts come in the same order. All of them have one
-/// journal.
+/// Runs jobs that are committed together, one after the other. Their accounts come in the same order. All of them
+/// have one journal.
 pub async fn run_together(jobs: &[(Loader, JobSpec)], stop: Stop) -> Vec<Ended> {
     let mut accounts: Vec<Account<'_>> = jobs.iter().map(|(loader, _)| Account::new(loader)).collect();
     let group = match group(jobs) {

@@ -1,8 +1,8 @@
 //! What is committed at once where the user leaves that open: the whole job, or each load by itself.
 //!
-//! The whole job is the better promise and the dearer one: its rows travel as JSON, each load takes two requests more, and
-//! all of them stay open at the server until the end. It is chosen where that is comfortable, by the rules below in their
-//! order; each has a sentence that a person gets to see.
+//! The whole job is the better promise and the dearer one: its rows travel as JSON, each load takes two requests
+//! more, and all of them stay open at the server until the end. It is chosen where that is comfortable, by the rules
+//! below in their order; each has a sentence that a person gets to see.
 
 use std::time::Duration;
 
@@ -74,8 +74,8 @@ pub struct TooMany {
     pub load_size: Option<ByteCount>,
 }
 
-/// Chooses by the job alone; none where it is for the server to say. What is chosen here is chosen by everybody who runs the
-/// same job.
+/// Chooses by the job alone; none where it is for the server to say. What is chosen here is chosen by everybody who
+/// runs the same job.
 #[must_use]
 pub fn by_outline(job: &Outline) -> Option<Choice> {
     let (Some(as_csv), Some(as_json)) =

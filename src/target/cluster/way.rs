@@ -1,9 +1,9 @@
 //! The way that a load would take, tried without a load.
 //!
-//! A frontend says where a load goes from its headers alone, and judges the user's right to INSERT by them (SR §1.2, §1.3). So it is
-//! asked as for a load, and what it names is asked for its health instead of being sent one. The request says a format
-//! that there is not: a node that would take loads itself, because a person has named a backend's port, refuses it
-//! before it begins anything.
+//! A frontend says where a load goes from its headers alone, and judges the user's right to INSERT by them (SR §1.2,
+//! §1.3). So it is asked as for a load, and what it names is asked for its health instead of being sent one. The
+//! request says a format that there is not: a node that would take loads itself, because a person has named a
+//! backend's port, refuses it before it begins anything.
 
 use hyper::Method;
 use hyper::header::{EXPECT, HeaderValue};
