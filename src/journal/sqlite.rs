@@ -69,6 +69,16 @@ impl Journal {
         self.write(|transaction| self.begin_in(transaction, work, again, now))?
     }
 
+    /// What [`begin`](Self::begin) would say, without a trace.
+    ///
+    /// # Errors
+    /// As `begin`.
+    pub fn foresee(&self, work: &Work<'_>, again: bool, now: SystemTime) -> Result<Begun, Error> {
+        let mut connection = self.lock();
+        let foreseen = connection.transaction().and_then(|transaction| self.begin_in(&transaction, work, again, now));
+        foreseen.map_err(|source| Error::of(&self.path, source))?
+    }
+
     fn begin_in(
         &self,
         transaction: &Transaction<'_>,

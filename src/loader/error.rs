@@ -41,6 +41,23 @@ pub enum Error {
     /// The memory is too small for the loads.
     #[error(transparent)]
     Memory(#[from] planner::TooSmall),
+    /// Its loads cannot all be prepared at one time.
+    #[error(transparent)]
+    TooMany(#[from] planner::TooMany),
+    /// Somebody else has begun the same job, and commits it in the other way.
+    #[error("the same job is under way elsewhere, or was, committed {}: its label {label} is known", if *whole { "as a whole" } else { "load by load" })]
+    Contested {
+        /// A label of theirs.
+        label: Label,
+        /// Whether theirs is committed as a whole.
+        whole: bool,
+    },
+    /// Another one of the jobs that are committed together cannot be.
+    #[error("nothing of it is committed, because the job into {other} failed")]
+    Together {
+        /// The target of that one.
+        other: String,
+    },
     /// More rows were rejected than allowed.
     #[error("{}", rejected_text(*rejected, *read, limit))]
     RejectLimit {
@@ -198,7 +215,7 @@ impl Error {
     /// Whether running the job again goes on where it stopped.
     #[must_use]
     pub fn is_resumable(&self) -> bool {
-        matches!(self, Self::Delivery(_) | Self::Deadline { .. })
+        matches!(self, Self::Delivery(_) | Self::Deadline { .. } | Self::Contested { .. })
     }
 }
 
@@ -212,6 +229,9 @@ impl Failure for Error {
             Self::Delivery(error) => error.code(),
             Self::Journal(error) => error.code(),
             Self::Memory(_) => Code::MemoryTooSmall,
+            Self::TooMany(_) => Code::TooManyLoads,
+            Self::Contested { .. } => Code::Contested,
+            Self::Together { .. } => Code::AnotherFailed,
             Self::RejectLimit { .. } => Code::RejectLimit,
             Self::Refused { .. } => Code::RowsRefused,
             Self::Wire { .. } => Code::TypeUnsupported,
@@ -231,6 +251,15 @@ impl Failure for Error {
             Self::Delivery(error) => error.hint(),
             Self::Journal(error) => error.hint(),
             Self::Memory(error) => Some(memory_hint(error)),
+            Self::TooMany(error) => Some(loads_hint(error)),
+            Self::Together { .. } => Some(
+                "put right what that one's error says, and run the same command again: it goes on with both".to_owned(),
+            ),
+            Self::Contested { whole, .. } => Some(format!(
+                "nothing of this run is in the table; run the same command again: it goes on with what is there, or say \
+                 --commit {}",
+                if *whole { "job" } else { "load" }
+            )),
             Self::RejectLimit { folder, begun, .. } => Some(reject_hint(folder, *begun)),
             Self::Refused { folder, begun, first, .. } => Some(refused_hint(folder, *begun, first.is_some())),
             Self::Wire { .. } => Some("leave out --wire csv: JSON carries every type".to_owned()),
@@ -270,6 +299,14 @@ fn refused_hint(folder: &Path, begun: bool, named: bool) -> String {
         "correct them or the table, or allow some with --max-rejects, which finds and sets aside the refused ones"
     };
     format!("{where_}; {way_out}")
+}
+
+fn loads_hint(error: &planner::TooMany) -> String {
+    let limit = "have max_running_txn_num_per_db raised, or say --commit load";
+    match error.load_size {
+        Some(size) => format!("say --load-size {} or more, which makes fewer loads; {limit}", mib(size)),
+        None => format!("each input is a load of its own: join them, import fewer at a time, {limit}"),
+    }
 }
 
 fn memory_hint(error: &planner::TooSmall) -> String {

@@ -9,9 +9,10 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task;
 
-use super::admission;
+use super::admission::{self, Admission};
+use super::choice::{self, Chosen, Rivals};
 use super::error::Error;
-use super::identity::Identity;
+use super::identity::{Candidates, Identity};
 use super::prepare::{self, Preparation, Prepared};
 use super::reading::{self, Read, Reading};
 use super::refused::JobRejects;
@@ -61,7 +62,18 @@ pub(super) struct Started {
     pub(super) identity: Identity,
     pub(super) journal: Option<Arc<Journal>>,
     pub(super) run: u32,
-    pub(super) _lease: Option<Lease>,
+    /// Who must not be at the same work in the other way.
+    pub(super) rivals: Option<Rivals>,
+    pub(super) _leases: Vec<Lease>,
+}
+
+/// A job that has begun, with all it takes to go on.
+pub(super) struct Commenced {
+    pub(super) spec: JobSpec,
+    pub(super) inputs: Vec<Input>,
+    pub(super) limits: Limits,
+    pub(super) started: Started,
+    pub(super) stop: Stop,
 }
 
 impl<'a> Account<'a> {
@@ -70,38 +82,93 @@ impl<'a> Account<'a> {
         Self { loader, report, started: loader.clock.instant(), already: None, notices: Vec::new() }
     }
 
-    async fn work(&mut self, spec: &JobSpec, mut stop: Stop) -> Result<(), Error> {
-        let limits = planner::limits(spec.memory, spec.load_size, spec.parallel)?;
-        let now = self.loader.clock.now();
-        let (inputs, identity) = task::block_in_place(|| {
-            let inputs = source::list(&spec.sources)?;
-            let identity = Identity::of(spec, &inputs, &self.report.target, now)?;
-            Ok::<_, Error>((inputs, identity))
-        })?;
-        self.report.job = identity.job.to_string();
-        let total = inputs.iter().map(|input| input.bytes.unwrap_or(0)).sum();
-        self.loader.progress.bytes_total.store(total, Ordering::Relaxed);
-        let Some(started) = self.begin(spec, identity, &mut stop).await? else { return Ok(()) };
-        let clock = Arc::clone(&self.loader.clock);
-        let Stop { drain, cancel } = stop;
-        let cancel = admission::with_requests(started.journal.as_ref(), &started.identity, &clock, cancel);
-        let stop = Stop { drain, cancel };
+    async fn work(&mut self, spec: &JobSpec, stop: Stop) -> Result<(), Error> {
+        let Some(Commenced { spec, inputs, limits, started, stop }) = self.commence(spec, stop).await? else {
+            return Ok(());
+        };
         let result = if let Some(report) = whole::decided(&started)? {
-            let dispatcher = self.dispatcher(spec, &started, limits.parallel, stop.drain, None);
+            let dispatcher = self.dispatcher(&spec, &started, limits.parallel, stop.drain, None);
             self.go_forward(&dispatcher.expect("a decision is in a journal"), report, &stop.cancel).await
         } else {
+            let clock = Arc::clone(&self.loader.clock);
             let deadline = spec.deadline.map(|after| (after, self.started + after));
-            stop::within(deadline, clock, stop, |stop| self.load(spec, &started, inputs, limits, stop)).await
+            stop::within(deadline, clock, stop, |stop| self.load(&spec, &started, inputs, limits, stop)).await
         };
         self.finish_journal(&started, result)
     }
 
-    /// Asks the journal whether there is anything to do.
-    async fn begin(&mut self, spec: &JobSpec, identity: Identity, stop: &mut Stop) -> Result<Option<Started>, Error> {
-        if spec.dry_run {
-            return Ok(Some(Started { identity, journal: None, run: 0, _lease: None }));
+    /// Finds out which job it is and begins it; none where there is nothing left to do.
+    pub(super) async fn commence(&mut self, spec: &JobSpec, mut stop: Stop) -> Result<Option<Commenced>, Error> {
+        let limits = planner::limits(spec.memory, spec.load_size, spec.parallel)?;
+        let now = self.loader.clock.now();
+        let (inputs, candidates) = task::block_in_place(|| {
+            let inputs = source::list(&spec.sources)?;
+            let candidates = Candidates::of(spec, &inputs, &self.report.target, now)?;
+            Ok::<_, Error>((inputs, candidates))
+        })?;
+        self.report.job = candidates.first.job.to_string();
+        let total = inputs.iter().map(|input| input.bytes.unwrap_or(0)).sum();
+        self.loader.progress.bytes_total.store(total, Ordering::Relaxed);
+        let (chosen, admission) = self.choose(spec, &inputs, candidates, &mut stop).await?;
+        let spec = JobSpec { commit: chosen.scope, ..spec.clone() };
+        let Some(started) = self.begin(&spec, chosen, admission).await? else { return Ok(None) };
+        let clock = Arc::clone(&self.loader.clock);
+        let Stop { drain, cancel } = stop;
+        let cancel = admission::with_requests(started.journal.as_ref(), &started.identity, &clock, cancel);
+        Ok(Some(Commenced { spec, inputs, limits, started, stop: Stop { drain, cancel } }))
+    }
+
+    /// Finds out which job it is, as nobody else can begin it meanwhile.
+    async fn choose(
+        &mut self,
+        spec: &JobSpec,
+        inputs: &[Input],
+        candidates: Candidates,
+        stop: &mut Stop,
+    ) -> Result<(Chosen, Option<Admission>), Error> {
+        let clock = &self.loader.clock;
+        let mut admission =
+            if spec.dry_run { None } else { Some(admission::admit(spec, &candidates, clock, stop).await?) };
+        let first = candidates.first.job.clone();
+        let journal = admission.as_ref().map(|admission| admission.journal.as_ref());
+        let chosen = tokio::select! {
+            chosen = choice::choose(&self.loader.target, spec, inputs, candidates, journal) => chosen?,
+            () = stop.asked() => return Err(dispatcher::Error::Cancelled.into()),
+        };
+        self.report.job = chosen.identity.job.to_string();
+        if let Some(admission) = &mut admission {
+            admission.hold(&chosen.identity.job, &first, clock, stop).await?;
         }
-        let (journal, lease) = admission::admit(spec, &identity, &self.loader.clock, stop).await?;
+        Ok((chosen, admission))
+    }
+
+    /// Asks the journal whether there is anything to do.
+    async fn begin(
+        &mut self,
+        spec: &JobSpec,
+        chosen: Chosen,
+        admission: Option<Admission>,
+    ) -> Result<Option<Started>, Error> {
+        let commit = chosen.report();
+        let Chosen { identity, rivals, notices, .. } = chosen;
+        let mut started = Started { identity, journal: None, run: 0, rivals, _leases: Vec::new() };
+        if let Some(Admission { journal, leases, .. }) = admission {
+            let Some(run) = self.begin_run(spec, &started.identity, &journal).await? else { return Ok(None) };
+            started = Started { journal: Some(journal), run, _leases: leases, ..started };
+        }
+        self.notices.push(format!("--commit {}: {}", commit.scope, commit.reason));
+        self.notices.extend(notices);
+        self.report.commit = Some(commit);
+        Ok(Some(started))
+    }
+
+    /// The run that begins or goes on; none where the job is finished.
+    async fn begin_run(
+        &mut self,
+        spec: &JobSpec,
+        identity: &Identity,
+        journal: &Arc<Journal>,
+    ) -> Result<Option<u32>, Error> {
         let work = Work {
             job: &identity.job,
             fingerprint: &identity.fingerprint,
@@ -109,11 +176,11 @@ impl<'a> Account<'a> {
             inputs: identity.guarded(),
         };
         if !spec.again {
-            task::block_in_place(|| spooling::refuse_other_work(&journal, &identity))?;
+            task::block_in_place(|| spooling::refuse_other_work(journal, &identity))?;
         }
-        self.sweep(&journal, &work, spec).await?;
+        self.sweep(journal, &work, spec).await?;
         let now = self.loader.clock.now();
-        let begun = task::block_in_place(|| admission::begin(&journal, &work, spec, identity.stream, now))?;
+        let begun = task::block_in_place(|| admission::begin(journal, &work, spec, identity.stream, now))?;
         let run = match begun {
             Begun::New { run } | Begun::Resumed { run } => run,
             Begun::Finished { at, report } => {
@@ -128,7 +195,7 @@ impl<'a> Account<'a> {
         if spec.commit == CommitScope::Job {
             task::block_in_place(|| journal.as_a_whole(&identity.job, run))?;
         }
-        Ok(Some(Started { identity, journal: Some(journal), run, _lease: Some(lease) }))
+        Ok(Some(run))
     }
 
     async fn load(
@@ -137,14 +204,47 @@ impl<'a> Account<'a> {
         started: &Started,
         inputs: Vec<Input>,
         limits: Limits,
-        mut stop: Stop,
+        stop: Stop,
     ) -> Result<(), Error> {
+        let cancel = stop.cancel.clone();
+        let (dispatcher, result) = self.deliver(spec, started, inputs, limits, stop).await;
+        match dispatcher.filter(|dispatcher| dispatcher.whole) {
+            Some(dispatcher) => self.end_whole(&dispatcher, result, started.rivals.as_ref(), &cancel).await,
+            None => result,
+        }
+    }
+
+    /// Reads and sends everything; where it is committed as a whole, that is still to be decided afterwards. The dispatcher is
+    /// there from when something may have been sent.
+    pub(super) async fn deliver(
+        &mut self,
+        spec: &JobSpec,
+        started: &Started,
+        inputs: Vec<Input>,
+        limits: Limits,
+        stop: Stop,
+    ) -> (Option<Dispatcher>, Result<(), Error>) {
+        let prepared = match self.prepare(spec, started, inputs, stop.clone()).await {
+            Ok(prepared) => prepared,
+            Err(error) => return (None, Err(error)),
+        };
+        self.send(spec, started, prepared, limits, stop).await
+    }
+
+    /// Finds out everything about inputs and table.
+    async fn prepare(
+        &mut self,
+        spec: &JobSpec,
+        started: &Started,
+        inputs: Vec<Input>,
+        mut stop: Stop,
+    ) -> Result<Vec<Prepared>, Error> {
         let target = Arc::clone(&self.loader.target);
         let preparing = async {
             self.check_table(spec, started).await?;
             prepare::prepare(target.as_ref(), spec, inputs).await
         };
-        let Preparation { inputs, notices } = tokio::select! {
+        let Preparation { inputs, notices, .. } = tokio::select! {
             prepared = preparing => prepared?,
             () = stop.asked() => return Err(dispatcher::Error::Cancelled.into()),
         };
@@ -152,8 +252,21 @@ impl<'a> Account<'a> {
         self.notices.extend(notices);
 
         self.report.inputs = inputs.iter().map(reading::report_of).collect();
+        Ok(inputs)
+    }
 
-        let store = task::block_in_place(|| spooling::open(spec, started, self.loader.progress()))?;
+    async fn send(
+        &mut self,
+        spec: &JobSpec,
+        started: &Started,
+        inputs: Vec<Prepared>,
+        limits: Limits,
+        stop: Stop,
+    ) -> (Option<Dispatcher>, Result<(), Error>) {
+        let store = match task::block_in_place(|| spooling::open(spec, started, self.loader.progress())) {
+            Ok(store) => store,
+            Err(error) => return (None, Err(error)),
+        };
         let (sender, receiver) = mpsc::channel(QUEUE_CHUNKS);
         let (halt, halted) = watch::channel(false);
         let halt = Arc::new(halt);
@@ -185,19 +298,17 @@ impl<'a> Account<'a> {
         brakes.pull();
         let result = self.settle(outcome, reading, &rejects).await;
         let result = match feeding {
-            Some(feeding) => {
-                let failure = feeding.await.map_err(|_| Error::Broken)?;
-                first_to_tell(failure, result.err()).map_or(Ok(()), Err)
-            }
+            Some(feeding) => match feeding.await {
+                Ok(failure) => first_to_tell(failure, result.err()).map_or(Ok(()), Err),
+                Err(_) => Err(Error::Broken),
+            },
             None => result,
         };
-        if let Some(store) = &store {
-            task::block_in_place(|| self.leave(store, started, result.as_ref().err()))?;
-        }
-        match dispatcher.filter(|dispatcher| dispatcher.whole) {
-            Some(dispatcher) => self.end_whole(&dispatcher, result, &stop.cancel).await,
+        let result = match &store {
+            Some(store) => task::block_in_place(|| self.leave(store, started, result.as_ref().err())).and(result),
             None => result,
-        }
+        };
+        (dispatcher, result)
     }
 
     /// A table that would have to be made lacks what an earlier try has loaded.
@@ -278,6 +389,7 @@ impl<'a> Account<'a> {
             input: InputContext::default(),
             begun: false,
             whole: spec.commit == CommitScope::Job,
+            rivals: started.rivals.clone().filter(|_| spec.commit == CommitScope::Load),
             failure: None,
         };
         let context =

@@ -10,9 +10,11 @@
 //! that are settled are not sent again. A job that finished does nothing.
 
 mod admission;
+mod choice;
 mod error;
 mod identity;
 mod job;
+mod plan;
 mod prepare;
 mod reading;
 mod refused;
@@ -23,6 +25,7 @@ mod sink;
 mod spec;
 mod spooling;
 mod stop;
+mod together;
 mod values;
 mod whole;
 
@@ -31,6 +34,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 pub use error::{Error, FirstReject};
+pub use plan::Planned;
 pub use rejected::{Reason, ReasonCount, Rejected, RejectedFile};
 pub use resumed::{drop_spooled, spooled};
 pub use settle::{Unsettled, is_open};
@@ -41,6 +45,7 @@ pub use crate::journal::{Holder, JobEntry, JobStanding, Journal, Lease, LoadEntr
 pub use crate::planner::PARALLEL_LIMIT;
 pub use crate::spool::Summary as Spooled;
 pub use stop::Stop;
+pub use together::run_together;
 
 use crate::clock::{Clock, SystemClock};
 use crate::model::Report;

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task;
 
 use super::error::Error;
-use super::identity::Identity;
+use super::identity::{Candidates, Identity};
 use super::job::{Account, QUEUE_CHUNKS, Started, first_to_tell};
 use super::spec::{CommitScope, JobSpec};
 use super::spooling::{Brakes, Feeder};
@@ -78,7 +78,10 @@ impl Account<'_> {
         self.report.job = job.job.to_string();
         let identity = Identity::known(job, spec);
         let clock = Arc::clone(&self.loader.clock);
-        let (journal, lease) = admission::admit(spec, &identity, &clock, &mut stop).await?;
+        let candidates = Candidates { first: identity, whole: None };
+        let mut admission = admission::admit(spec, &candidates, &clock, &mut stop).await?;
+        admission.hold(&job.job, &job.job, &clock, &mut stop).await?;
+        let (journal, identity) = (Arc::clone(&admission.journal), candidates.first);
         // Another process may have had it until now.
         let entry = journal.job(&job.job)?.filter(|entry| entry.run == job.run);
         let Some(entry) = entry else {
@@ -90,7 +93,8 @@ impl Account<'_> {
             return Ok(());
         }
         journal.taken_up(&job.job, job.run, entry.recipe.as_deref(), true)?;
-        let started = Started { identity, journal: Some(journal), run: job.run, _lease: Some(lease) };
+        let started =
+            Started { identity, journal: Some(journal), run: job.run, rivals: None, _leases: admission.leases };
         let Stop { drain, cancel } = stop;
         let cancel = admission::with_requests(started.journal.as_ref(), &started.identity, &clock, cancel);
         let stop = Stop { drain, cancel };
@@ -126,7 +130,7 @@ impl Account<'_> {
         let end = known.is_whole(spooled.iter().map(|load| load.rows).sum()).cloned();
         if dispatcher.whole && end.is_none() {
             let broke_off = self.broke_off(spec, Some(&store), 0);
-            return self.end_whole(&dispatcher, Err(broke_off), &stop.cancel).await;
+            return self.end_whole(&dispatcher, Err(broke_off), None, &stop.cancel).await;
         }
         self.count_safe(&known.safe);
         let refused = known.refused;
@@ -148,7 +152,7 @@ impl Account<'_> {
             }
             None => Err(self.broke_off(spec, Some(&store), self.report.rows_loaded)),
         });
-        if dispatcher.whole { self.end_whole(&dispatcher, result, &stop.cancel).await } else { result }
+        if dispatcher.whole { self.end_whole(&dispatcher, result, None, &stop.cancel).await } else { result }
     }
 
     /// Sends everything that lies in the store.

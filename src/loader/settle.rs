@@ -89,6 +89,9 @@ impl Loader {
                 Ok(LabelState::Aborted) => return Ok(LoadState::Aborted),
                 Ok(LabelState::Unknown) if forgotten => "the server does not know it, or no longer".to_owned(),
                 Ok(LabelState::Unknown) => "the server does not know it, and an attempt may be on its way".to_owned(),
+                Ok(LabelState::Prepared) if noted == LoadState::Prepared => {
+                    "it is prepared, and stays so until the job is resumed or the server drops it".to_owned()
+                }
                 Ok(LabelState::Prepared) => "it is prepared by a two-phase commit".to_owned(),
                 Ok(LabelState::Prepare) => "its transaction is still open at the server".to_owned(),
                 Err(error) => return Err(format!("asking for its state failed: {}", chain(&error))),

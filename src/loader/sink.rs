@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use super::choice::Rivals;
 use super::error::Error;
 use super::identity::Identity;
 use super::refused::JobRejects;
@@ -35,6 +36,8 @@ pub(super) struct JobSink {
     pub(super) begun: bool,
     /// Whether what is handed on stays invisible until the whole job is committed.
     pub(super) whole: bool,
+    /// Who must not have begun the same work in the other way when the first chunk is handed on.
+    pub(super) rivals: Option<Rivals>,
     /// Why it said stop, where the reason is its own.
     pub(super) failure: Option<Error>,
 }
@@ -77,6 +80,14 @@ impl Sink for JobSink {
     fn chunk(&mut self, cut: Cut) -> Result<(), Stopped> {
         // A share of the rows means little before many are read, so it is looked at when it matters: before sending.
         self.check()?;
+        if !matches!(self.exit, Exit::Count { .. })
+            && let Some(rivals) = self.rivals.take()
+        {
+            rivals.none_here().map_err(|error| {
+                self.failure = Some(error);
+                Stopped
+            })?;
+        }
         let (chunk, body_bytes) = (&cut.chunk, cut.chunk.body_bytes);
         let label = || self.identity.label(self.run, chunk.input, cut.sequence, cut.side, chunk.digest);
         let settings = || Arc::clone(&self.input.settings);

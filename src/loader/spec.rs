@@ -56,6 +56,8 @@ pub struct JobSpec {
     pub spool_folder: Option<PathBuf>,
     /// How many bytes of them may lie there; 0 keeps them in memory only.
     pub spool_max: ByteCount,
+    /// The jobs that it is decided upon with, by a word that stands for all of them.
+    pub group: Option<String>,
     /// How to begin the job again, in the caller's own words and without secrets; the journal keeps it.
     pub recipe: Option<String>,
     /// Goes on with the work of this fingerprint, and with no other.
@@ -86,7 +88,7 @@ impl JobSpec {
             columns: None,
             filter: None,
             headers: Vec::new(),
-            commit: CommitScope::Load,
+            commit: CommitScope::Auto,
             wire: WireChoice::Auto,
             codec: CodecChoice::Auto,
             load_size: LOAD_SIZE,
@@ -100,6 +102,7 @@ impl JobSpec {
             state_folder,
             spool_folder: None,
             spool_max: SPOOL,
+            group: None,
             recipe: None,
             only: None,
         }
@@ -109,6 +112,8 @@ impl JobSpec {
 /// What becomes visible at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitScope {
+    /// One of the two, chosen when the job is planned and kept for as long as the job lives.
+    Auto,
     /// Each load, when it lands.
     Load,
     /// The whole job, or nothing of it: every load is prepared, and all are committed at the end.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task;
 
+use super::choice::Rivals;
 use super::error::Error;
 use super::job::{Account, Started};
 use super::spec::JobSpec;
@@ -55,24 +56,38 @@ impl Account<'_> {
         &mut self,
         dispatcher: &Dispatcher,
         result: Result<(), Error>,
+        rivals: Option<&Rivals>,
         cancel: &watch::Receiver<bool>,
     ) -> Result<(), Error> {
         let result = match result {
-            Ok(()) => self.decide(dispatcher).await,
+            Ok(()) => self.decide(dispatcher, rivals).await,
             Err(error) => Err(error),
         };
         if let Err(error) = result {
-            let open = open(entries(dispatcher)?);
-            self.learn(&dispatcher.roll_back_all(open).await);
-            // Nothing is in the table, so that the next run may try each load as a whole: the table may take it by then.
-            task::block_in_place(|| dispatcher.journal.forget_refusals(&dispatcher.job, dispatcher.run))?;
+            self.back(dispatcher).await?;
             return Err(error);
         }
         self.forward(dispatcher, cancel).await
     }
 
+    /// Rolls back what is open of this run.
+    pub(super) async fn back(&mut self, dispatcher: &Dispatcher) -> Result<(), Error> {
+        let open = open(entries(dispatcher)?);
+        self.learn(&dispatcher.roll_back_all(open).await);
+        // Nothing is in the table, so that the next run may try each load as a whole: the table may take it by then.
+        Ok(task::block_in_place(|| dispatcher.journal.forget_refusals(&dispatcher.job, dispatcher.run))?)
+    }
+
     /// The last look before the decision, and the decision.
-    async fn decide(&mut self, dispatcher: &Dispatcher) -> Result<(), Error> {
+    async fn decide(&mut self, dispatcher: &Dispatcher, rivals: Option<&Rivals>) -> Result<(), Error> {
+        self.look(dispatcher, rivals).await?;
+        let now = self.loader.clock.now();
+        task::block_in_place(|| dispatcher.journal.decide(&dispatcher.job, dispatcher.run, &self.report, now))?;
+        Ok(())
+    }
+
+    /// Whether everything is prepared and may be decided upon; brings the report to where the decision keeps it.
+    pub(super) async fn look(&mut self, dispatcher: &Dispatcher, rivals: Option<&Rivals>) -> Result<(), Error> {
         let prepared: Vec<Label> = self
             .report
             .loads
@@ -84,9 +99,11 @@ impl Account<'_> {
         let stale = open(entries(dispatcher)?).into_iter().filter(|(label, _)| !prepared.contains(label)).collect();
         dispatcher.roll_back_all(stale).await;
         dispatcher.all_prepared(&prepared).await?;
+        // From now on whoever begins the other way finds these prepared.
+        if let Some(rivals) = rivals {
+            rivals.none().await?;
+        }
         self.conclude(None);
-        let now = self.loader.clock.now();
-        task::block_in_place(|| dispatcher.journal.decide(&dispatcher.job, dispatcher.run, &self.report, now))?;
         Ok(())
     }
 
@@ -107,7 +124,11 @@ impl Account<'_> {
         self.forward(dispatcher, cancel).await
     }
 
-    async fn forward(&mut self, dispatcher: &Dispatcher, cancel: &watch::Receiver<bool>) -> Result<(), Error> {
+    pub(super) async fn forward(
+        &mut self,
+        dispatcher: &Dispatcher,
+        cancel: &watch::Receiver<bool>,
+    ) -> Result<(), Error> {
         let known = entries(dispatcher)?;
         let landed = |state| matches!(state, LoadState::Visible | LoadState::Committed);
         let (done, left): (Vec<_>, Vec<_>) = known

@@ -9,6 +9,7 @@ pub mod chunk;
 pub mod id;
 pub mod invariant;
 pub mod origins;
+pub mod plan;
 pub mod reject;
 pub mod report;
 pub mod secret;

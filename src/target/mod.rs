@@ -20,6 +20,7 @@
 //! [`Error::disposition`].
 
 mod breaker;
+mod capacity;
 pub mod cluster;
 mod connect;
 pub mod ddl;
@@ -48,6 +49,7 @@ use async_trait::async_trait;
 
 use crate::model::{Chunk, Column, Label, Table};
 
+pub use capacity::Capacity;
 pub use error::Error;
 pub use overload::Overload;
 pub use redirect::HostMap;
@@ -193,4 +195,9 @@ pub trait Target: Send + Sync {
     /// # Errors
     /// When no endpoint answers.
     async fn label_state(&self, label: &Label) -> Result<LabelState, Error>;
+
+    /// Asks how many transactions the server takes, as far as it tells. A target that knows none tells nothing.
+    async fn capacity(&self) -> Capacity {
+        Capacity::default()
+    }
 }

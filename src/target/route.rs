@@ -196,7 +196,7 @@ impl Route {
         }))
     }
 
-    async fn next(&self, frontend: &Address, at: &Address, answer: &Answer) -> Result<Next, Error> {
+    pub(super) async fn next(&self, frontend: &Address, at: &Address, answer: &Answer) -> Result<Next, Error> {
         let location = answer.headers.get(LOCATION).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
         let refused = |location: &str, refusal: Refusal| Error::RedirectRefused {
             address: at.to_string(),
@@ -327,7 +327,7 @@ impl Route {
     }
 }
 
-fn is_redirect(status: StatusCode) -> bool {
+pub(super) fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 307 | 308)
 }
 

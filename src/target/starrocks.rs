@@ -16,7 +16,7 @@ use super::ddl;
 use super::endpoint::Frontends;
 use super::error_log;
 use super::http::{Call, Outgoing, Patience};
-use super::mysql::{self, Login};
+use super::mysql;
 use super::redirect::{HostMap, Policy};
 use super::reply;
 use super::request::{self, Fixed, quote};
@@ -24,7 +24,7 @@ use super::route::{Reached, Route};
 use super::schema;
 use super::sql::{self, QueryResult};
 use super::url::{Scheme, TargetUrl, encode_segment};
-use super::{Error, LabelState, LoadSettings, Loaded, Overload, Prepared, Target};
+use super::{Capacity, Error, LabelState, LoadSettings, Loaded, Overload, Prepared, Target};
 use crate::model::{Chunk, Column, Label, Secret, Table};
 
 /// The longest answer to a load or a question that is read.
@@ -112,6 +112,12 @@ impl StarRocks {
         let authorization = basic(&options.url.user, &options.password);
         let route = Route::new(Frontends::new(frontends), connector, authorization, policy, options.answer_timeout);
         Ok(Self { options, route, ways: error_log::Ways::default() })
+    }
+
+    /// The frontends, each with scheme, host and port.
+    #[must_use]
+    pub fn frontends(&self) -> Vec<String> {
+        self.options.url.frontends.iter().map(|frontend| format!("{}://{frontend}", frontend.scheme.name())).collect()
     }
 
     /// Runs one statement: SELECT, SHOW, EXPLAIN, DESC or KILL.
@@ -308,16 +314,7 @@ impl Target for StarRocks {
     async fn create_table(&self, columns: &[Column]) -> Result<(), Error> {
         let (database, table) = self.place()?;
         let statement = ddl::create_table(Some(database), table, columns)?;
-        let frontends = self.options.url.frontends.iter().map(|frontend| frontend.host.clone());
-        let login = Login {
-            hosts: self.options.mysql_host.clone().map_or_else(|| frontends.collect(), |host| vec![host]),
-            port: self.options.mysql_port,
-            user: &self.options.url.user,
-            password: &self.options.password,
-            connect_within: self.options.connect_timeout,
-            answer_within: self.options.query_timeout,
-        };
-        mysql::create(&login, &ddl::create_database(database), &statement).await
+        mysql::create(&self.login(), &ddl::create_database(database), &statement).await
     }
 
     async fn load(&self, label: &Label, chunk: &Chunk, settings: &LoadSettings) -> Result<Loaded, Error> {
@@ -345,6 +342,10 @@ impl Target for StarRocks {
 
     async fn roll_back(&self, label: &Label) -> Result<(), Error> {
         self.roll_back_transaction(label).await
+    }
+
+    async fn capacity(&self) -> Capacity {
+        self.ask_capacity().await
     }
 
     async fn label_state(&self, label: &Label) -> Result<LabelState, Error> {
