@@ -46,9 +46,19 @@ impl Run {
             };
             Progress::add(&self.dispatcher.progress.attempts_failed, 1);
             let busy = matches!(error, target::Error::LabelBusy { .. });
+            if busy {
+                // Whoever is cut off while it waits, and whoever goes on after that, must not roll back what is not theirs.
+                self.delivered.state = LoadState::Aborted;
+                self.record()?;
+            }
             let goal = if busy { Goal::LeaveAlone } else { Goal::RollBack };
             match self.end(goal).await? {
                 Ok(End::Applied { visible }) => return self.settle(&Loaded::before(visible)),
+                Ok(End::Nothing(_)) if busy => {
+                    // It is about to be ours.
+                    self.delivered.state = LoadState::Sending;
+                    self.record()?;
+                }
                 Ok(End::Nothing(_)) => {}
                 Err(why) => {
                     tracing::warn!("{}: {why}", self.delivery.label);
