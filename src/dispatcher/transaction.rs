@@ -281,7 +281,10 @@ impl Dispatcher {
         let settled = Settled {
             state,
             transaction_id: entry.transaction_id,
-            rows_loaded: entry.rows_loaded,
+        let landed = matches!(state, LoadState::Visible | LoadState::Committed);
+        let counted = entry.rows_loaded + entry.rows_unselected > 0;
+            // Of a load that somebody else has committed only the label is known, which vouches for its rows (LABEL-1).
+            rows_loaded: if landed && !counted { entry.rows } else { entry.rows_loaded },
             rows_unselected: entry.rows_unselected,
         };
         Ok(self.journal.settled(&self.job, self.run, label, &settled)?)
