@@ -407,6 +407,8 @@ impl Run {
                 }
                 Ok(LabelState::Prepare | LabelState::Prepared) | Err(_) => {}
             }
+                // What an earlier attempt may have applied, the server may have forgotten: the next run looks closer.
+                Ok(LabelState::Unknown) if self.open || self.asked_before => return Error::Cancelled,
             self.dispatcher.clock.sleep(ASK_AFTER_CANCEL_EVERY).await;
         }
         // The journal still says `sending`: the next run asks again before it sends.
