@@ -211,6 +211,7 @@ impl Run {
         let chunk = &self.delivery.chunk;
         self.delivered.attempts += 1;
         let result = tokio::select! {
+            biased;
             result = self.dispatcher.target.load(&self.delivery.label, chunk, &self.delivery.settings) => Some(result),
             () = cancelled(&mut self.cancel) => None,
         };
@@ -232,13 +233,15 @@ impl Run {
             self.dispatcher.gate.enter().await
         };
         tokio::select! {
+            // Nothing is begun once it was said to end, also where there is room at once.
+            biased;
+            () = cancelled(&mut self.cancel) => Err(self.settle_after_cancel().await),
+            () = cancelled(&mut self.dispatcher.drain) => Err(self.leave()),
             pass = waiting => {
                 let at_once = pass.inside() as u64;
                 self.dispatcher.progress.attempts_at_once_max.fetch_max(at_once, Ordering::Relaxed);
                 Ok(pass)
             }
-            () = cancelled(&mut self.cancel) => Err(self.settle_after_cancel().await),
-            () = cancelled(&mut self.dispatcher.drain) => Err(self.leave()),
         }
     }
 
@@ -275,6 +278,7 @@ impl Run {
                 Ok::<_, Error>((state, forgotten))
             };
             let asked = tokio::select! {
+                biased;
                 asked = asking => Some(asked?),
                 () = cancelled(&mut self.cancel) => None,
             };
@@ -373,6 +377,7 @@ impl Run {
     /// Waits before something is asked again, or ends at once when the job is cancelled.
     async fn pause(&mut self, wait: Duration) -> Result<(), Error> {
         tokio::select! {
+            biased;
             () = self.dispatcher.clock.sleep(wait) => Ok(()),
             () = cancelled(&mut self.cancel) => Err(self.settle_after_cancel().await),
         }
@@ -381,6 +386,7 @@ impl Run {
     /// The same before something is sent again. Nothing is under way meanwhile, so that a drain ends it, too.
     pub(super) async fn back_off(&mut self, wait: Duration) -> Result<(), Error> {
         tokio::select! {
+            biased;
             () = self.dispatcher.clock.sleep(wait) => Ok(()),
             () = cancelled(&mut self.cancel) => Err(self.settle_after_cancel().await),
             () = cancelled(&mut self.dispatcher.drain) => Err(self.leave()),

@@ -254,7 +254,10 @@ impl Dispatcher {
                 deliveries.close();
             }
             tokio::select! {
-                // Each of these loses nothing when another one is first.
+                // Each of these loses nothing when another one is first. What has ended is looked at first: after a failure
+                // nothing more is begun.
+                biased;
+                Some(ended) = under_way.join_next() => self.end(&mut outcome, ended),
                 delivery = deliveries.recv(), if open && under_way.len() < self.gate.limit() => match delivery {
                     // The halt may have been said while this one waited in the queue.
                     Some(delivery) if !*halt.borrow() && !*drain.borrow() => match self.same_rows_as_before(&delivery) {
@@ -264,7 +267,6 @@ impl Dispatcher {
                     Some(_) => {}
                     None => drained = true,
                 },
-                Some(ended) = under_way.join_next() => self.end(&mut outcome, ended),
                 () = attempt::cancelled(&mut cancel), if open => {}
                 () = attempt::cancelled(&mut drain), if open => {}
                 else => break,

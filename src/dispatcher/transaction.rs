@@ -85,6 +85,7 @@ impl Run {
         }
         if known.state == LoadState::Prepared {
             let state = tokio::select! {
+                biased;
                 state = self.dispatcher.target.label_state(&self.delivery.label) => state,
                 () = cancelled(&mut self.cancel) => return Err(Error::Cancelled),
             };
@@ -119,6 +120,7 @@ impl Run {
         };
         self.delivered.attempts += 1;
         let (pass, result) = tokio::select! {
+            biased;
             result = sending => result,
             // What is open is rolled back with the rest of the job.
             () = cancelled(&mut self.cancel) => return Err(Error::Cancelled),
@@ -133,6 +135,7 @@ impl Run {
     async fn end(&mut self, goal: Goal) -> Result<Result<End, String>, Error> {
         let ending = self.dispatcher.ending(self.dispatcher.policy.settle_max);
         let ended = tokio::select! {
+            biased;
             ended = ending.reach(goal, &self.delivery.label) => ended,
             () = cancelled(&mut self.cancel) => return Err(Error::Cancelled),
         };

@@ -76,6 +76,7 @@ async fn wait_for_lease(
             tracing::warn!("process {} has been at {job} since {}; waiting for it", holder.pid, holder.since);
         }
         tokio::select! {
+            biased;
             () = clock.sleep(LOOK_EVERY) => {}
             () = stop.asked() => return Err(dispatcher::Error::Cancelled.into()),
         }
@@ -102,6 +103,7 @@ pub(super) fn with_requests(
                 break;
             }
             tokio::select! {
+                biased;
                 () = clock.sleep(LOOK_EVERY) => {}
                 () = cancelled(&mut cancel) => break,
                 () = sender.closed() => return,

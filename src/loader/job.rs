@@ -134,6 +134,7 @@ impl<'a> Account<'a> {
             self.check_table(spec, started).await?;
             prepare::prepare(target.as_ref(), spec, inputs).await
         };
+            biased;
         let Preparation { inputs, notices } = tokio::select! {
             prepared = preparing => prepared?,
             () = stop.asked() => return Err(dispatcher::Error::Cancelled.into()),

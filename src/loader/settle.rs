@@ -49,6 +49,7 @@ impl Loader {
             }
             let left = deadline.saturating_duration_since(self.clock.instant());
             let asked = tokio::select! {
+                biased;
                 asked = self.ask(&label, load.state, forgotten) => asked,
                 () = self.clock.sleep(left) => Err("the server did not answer in time".to_owned()),
             };
