@@ -1,6 +1,5 @@
 //! One delivery from its journal entry to its settled outcome.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -12,6 +11,7 @@ use crate::failure::{Code, Disposition, Failure, chain};
 use crate::governor::Pass;
 use crate::journal::{LoadEntry, Settled};
 use crate::model::{Label, LoadState};
+use crate::simulated::draw;
 use crate::target::{self, LabelState, Loaded};
 use crate::telemetry::Progress;
 
@@ -407,14 +407,14 @@ impl Run {
                     let visible = matches!(state, Ok(LabelState::Visible));
                     return self.settle(&Loaded::before(visible)).err().unwrap_or(Error::Cancelled);
                 }
+                // What an earlier attempt may have applied, the server may have forgotten: the next run looks closer.
+                Ok(LabelState::Unknown) if self.open || self.asked_before => return Error::Cancelled,
                 Ok(LabelState::Aborted | LabelState::Unknown) => {
                     self.delivered.state = LoadState::Aborted;
                     return self.record().err().unwrap_or(Error::Cancelled);
                 }
                 Ok(LabelState::Prepare | LabelState::Prepared) | Err(_) => {}
             }
-                // What an earlier attempt may have applied, the server may have forgotten: the next run looks closer.
-                Ok(LabelState::Unknown) if self.open || self.asked_before => return Error::Cancelled,
             self.dispatcher.clock.sleep(ASK_AFTER_CANCEL_EVERY).await;
         }
         // The journal still says `sending`: the next run asks again before it sends.
@@ -444,12 +444,4 @@ async fn forgotten_before(dispatcher: &Dispatcher, label: &Label) -> Result<Opti
     };
     let state = dispatcher.target.label_state(&before).await;
     Ok(matches!(state, Ok(LabelState::Unknown)).then_some(before))
-}
-
-/// A random number from 0 to 1; the seed of every hash map is one.
-pub(super) fn draw() -> f64 {
-    let bits = RandomState::new().build_hasher().finish() >> 11;
-    #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
-    let draw = bits as f64 / (1_u64 << 53) as f64;
-    draw
 }

@@ -281,11 +281,11 @@ impl Dispatcher {
     }
 
     fn note(&self, label: &Label, entry: &LoadEntry, state: LoadState) -> Result<(), Error> {
+        let landed = matches!(state, LoadState::Visible | LoadState::Committed);
+        let counted = entry.rows_loaded + entry.rows_unselected > 0;
         let settled = Settled {
             state,
             transaction_id: entry.transaction_id,
-        let landed = matches!(state, LoadState::Visible | LoadState::Committed);
-        let counted = entry.rows_loaded + entry.rows_unselected > 0;
             // Of a load that somebody else has committed only the label is known, which vouches for its rows (LABEL-1).
             rows_loaded: if landed && !counted { entry.rows } else { entry.rows_loaded },
             rows_unselected: entry.rows_unselected,

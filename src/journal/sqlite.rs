@@ -20,6 +20,9 @@ const BUSY_WAIT: Duration = Duration::from_secs(10);
 pub struct Journal {
     pub(super) path: PathBuf,
     connection: Mutex<Connection>,
+    /// What stands between a simulated process and its journal.
+    #[cfg(test)]
+    pub(super) gate: Option<std::sync::Arc<dyn super::memory::Gate>>,
 }
 
 impl Journal {
@@ -28,6 +31,10 @@ impl Journal {
     /// # Errors
     /// When it cannot be opened, made or written, or when a newer version wrote it.
     pub fn open(folder: &Path) -> Result<Self, Error> {
+        #[cfg(test)]
+        if let Some(opened) = super::memory::open(folder) {
+            return opened;
+        }
         fs::create_dir_all(folder).map_err(|source| Error::Folder { path: folder.to_owned(), source })?;
         let path = Self::file(folder);
         let unusable = |source| Error::of(&path, source);
@@ -45,7 +52,21 @@ impl Journal {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(unusable)?;
         let current = schema::version(&transaction).map_err(unusable)?;
         schema::migrate(&transaction, current).and_then(|()| transaction.commit()).map_err(unusable)?;
-        Ok(Self { connection: Mutex::new(connection), path })
+        Ok(Self {
+            connection: Mutex::new(connection),
+            path,
+            #[cfg(test)]
+            gate: None,
+        })
+    }
+
+    #[cfg(test)]
+    pub(super) fn over(
+        connection: Connection,
+        path: PathBuf,
+        gate: Option<std::sync::Arc<dyn super::memory::Gate>>,
+    ) -> Self {
+        Self { connection: Mutex::new(connection), path, gate }
     }
 
     /// The file in a folder.
@@ -187,10 +208,14 @@ impl Journal {
     }
 
     pub(super) fn read<R>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<R>) -> Result<R, Error> {
+        #[cfg(test)]
+        let _passing = self.pass(false)?;
         work(&self.lock()).map_err(|source| Error::of(&self.path, source))
     }
 
     pub(super) fn write<R>(&self, work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<R>) -> Result<R, Error> {
+        #[cfg(test)]
+        let _passing = self.pass(true)?;
         let mut connection = self.lock();
         let run = |connection: &mut Connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
-use tokio::task;
 
 use super::error::Error;
 use super::identity::Identity;
 use super::spec::JobSpec;
 use super::stop::Stop;
+use super::task;
 use crate::clock::Clock;
 use crate::dispatcher::{self, cancelled};
 use crate::journal::{self, Begun, Journal, Lease, Work};

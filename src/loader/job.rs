@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
-use tokio::task;
 
 use super::admission;
 use super::error::Error;
@@ -16,7 +15,7 @@ use super::reading::{self, Read, Reading};
 use super::sink::{Exit, InputContext, JobSink};
 use super::spec::{CommitScope, JobSpec};
 use super::stop::{self, Stop};
-use super::{Ended, Loader, whole};
+use super::{Ended, Loader, task, whole};
 use crate::clock::rfc3339;
 use crate::dispatcher::{self, Delivered, Dispatcher, Outcome, Policy};
 use crate::failure::{Code, Failure as _, chain};
@@ -134,8 +133,8 @@ impl<'a> Account<'a> {
             self.check_table(spec, started).await?;
             prepare::prepare(target.as_ref(), spec, inputs).await
         };
-            biased;
         let Preparation { inputs, notices } = tokio::select! {
+            biased;
             prepared = preparing => prepared?,
             () = stop.asked() => return Err(dispatcher::Error::Cancelled.into()),
         };
@@ -148,10 +147,7 @@ impl<'a> Account<'a> {
         let (halt, halted) = watch::channel(false);
         let budget = Budget::new(limits.budget_bytes);
         let exit = if started.journal.is_some() { Exit::Queue(sender) } else { Exit::Count { loads: 0, bytes: 0 } };
-        let reading = task::spawn_blocking({
-            let work = self.reading(spec, started, inputs, exit, &budget);
-            move || work.run(&halt)
-        });
+        let reading = self.reading(spec, started, inputs, exit, &budget).start(halt);
         let dispatcher = self.dispatcher(spec, started, limits.parallel, stop.drain.clone());
         let outcome = match &dispatcher {
             Some(dispatcher) => dispatcher.clone().run(receiver, halted, stop.cancel.clone()).await,

@@ -17,9 +17,12 @@ mod prepare;
 mod reading;
 mod rejected;
 mod settle;
+#[cfg(test)]
+mod simulation;
 mod sink;
 mod spec;
 mod stop;
+mod task;
 mod whole;
 
 use std::sync::Arc;

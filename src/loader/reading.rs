@@ -11,6 +11,7 @@ use super::error::Error;
 use super::prepare::{self, Prepared};
 use super::sink::{InputContext, JobSink};
 use super::spec::JobSpec;
+use super::task;
 use crate::model::{Batch, Codec, InputReport, Reject, WireFormat};
 use crate::pipeline::{self, Context, Failure};
 use crate::reader::{self, Format, Reader};
@@ -36,6 +37,15 @@ pub(super) struct Read {
 }
 
 impl Reading {
+    /// Runs on a thread of its own.
+    pub(super) fn start(self, halt: watch::Sender<bool>) -> task::JoinHandle<Read> {
+        #[cfg(test)]
+        if crate::simulated::runs() {
+            return super::simulation::read(self, halt);
+        }
+        task::spawn_blocking(move || self.run(&halt))
+    }
+
     /// Reads all inputs. The queue to the dispatcher closes when this returns; `halt` is said first where what still
     /// waits in it must not be sent.
     pub(super) fn run(mut self, halt: &watch::Sender<bool>) -> Read {

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tokio::task;
 
 use super::error::Error;
 use super::job::{Account, Started};
 use super::spec::JobSpec;
+use super::task;
 use crate::dispatcher::{Dispatcher, Policy};
 use crate::governor::{Gate, Pace, Window};
 use crate::journal::{self, Journal, LoadEntry, Work};
