@@ -29,7 +29,7 @@ pub(crate) enum Mistake {
     ForgottenIsNew,
     /// What abandoned work has left open stays open.
     NoSweep,
-    /// A rollback is believed without asking how the label stands.
+    /// A rollback that was asked for is believed, without asking how the label stands.
     TrustRollback,
     /// What cannot be committed after the decision is rolled back.
     RollBackDecided,
@@ -41,6 +41,8 @@ pub(crate) enum Mistake {
     OpenIsAborted,
     /// The decision to commit is taken without looking whether everything is still prepared.
     DecideUnseen,
+    /// Chunks are cut at another place in each run.
+    CutByTime,
 }
 
 /// Whether this mistake is made.
@@ -63,7 +65,7 @@ pub(crate) fn draw() -> f64 {
 }
 
 #[cfg(test)]
-pub(crate) use tests::{Running, makes, runs};
+pub(crate) use tests::{Inherited, Running, makes, runs};
 
 #[cfg(test)]
 mod tests {
@@ -92,6 +94,19 @@ mod tests {
         fn drop(&mut self) {
             CHANCE.set(None);
             MADE.set(None);
+        }
+    }
+
+    /// What a thread of a simulation takes over from the one that starts it.
+    pub(crate) struct Inherited(u64, Option<Mistake>);
+
+    impl Inherited {
+        pub(crate) fn from_this_thread() -> Self {
+            Self(CHANCE.get().unwrap_or_default(), MADE.get())
+        }
+
+        pub(crate) fn take_up(self) -> Running {
+            Running::begin(self.0, self.1)
         }
     }
 

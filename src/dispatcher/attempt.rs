@@ -11,7 +11,7 @@ use crate::failure::{Code, Disposition, Failure, chain};
 use crate::governor::Pass;
 use crate::journal::{LoadEntry, Settled};
 use crate::model::{Label, LoadState};
-use crate::simulated::draw;
+use crate::simulated::{Mistake, draw, makes};
 use crate::target::{self, LabelState, Loaded};
 use crate::telemetry::Progress;
 
@@ -130,7 +130,11 @@ impl Run {
         let started = self.dispatcher.clock.instant();
         let entry = self.entry();
         let dispatcher = &self.dispatcher;
-        let known = dispatcher.journal.sending(&dispatcher.job, dispatcher.run, &self.delivery.label, &entry)?;
+        let known = if makes(Mistake::JournalAfterwards) {
+            None
+        } else {
+            dispatcher.journal.sending(&dispatcher.job, dispatcher.run, &self.delivery.label, &entry)?
+        };
         if let Some(known) = &known
             && self.known(known)?
         {
@@ -156,6 +160,8 @@ impl Run {
                     wait
                 }
                 Decision::GiveUp => return self.give_up(error, started),
+                Decision::Ask(_) if makes(Mistake::LostIsLoaded) => return self.settle(&Loaded::before(true)),
+                Decision::Ask(_) if makes(Mistake::LostIsFailed) => return self.give_up(error, started),
                 Decision::Ask(wait) => {
                     self.warn(&error, "asking how its label stands");
                     match self.resolve(Some(error)).await? {
@@ -166,7 +172,21 @@ impl Run {
                 }
             };
             self.back_off(wait).await?;
+            if makes(Mistake::NewLabelPerRetry) {
+                self.rename()?;
+            }
         }
+    }
+
+    /// What must not be done: a label of its own for a retry.
+    #[cold]
+    fn rename(&mut self) -> Result<(), Error> {
+        let label = format!("{}-{}", self.delivery.label, self.delivered.attempts);
+        self.delivery.label = label.parse().expect("it is a little longer");
+        self.delivered.label = self.delivery.label.clone();
+        let (dispatcher, entry) = (&self.dispatcher, self.entry());
+        dispatcher.journal.sending(&dispatcher.job, dispatcher.run, &self.delivery.label, &entry)?;
+        Ok(())
     }
 
     /// What to do about a failed attempt. A busy target is waited for; everything else uses up attempts.
@@ -439,6 +459,9 @@ impl Run {
 /// A load that was settled before this one, and that the server does not know any more: what it calls unknown then may have
 /// been applied and forgotten, and sending it again would double its rows (SR §5.3).
 async fn forgotten_before(dispatcher: &Dispatcher, label: &Label) -> Result<Option<Label>, Error> {
+    if makes(Mistake::ForgottenIsNew) {
+        return Ok(None);
+    }
     let Some(before) = dispatcher.journal.settled_before(&dispatcher.job, dispatcher.run, label)? else {
         return Ok(None);
     };

@@ -21,6 +21,7 @@ use super::retry::Decision;
 use super::{Dispatcher, Error};
 use crate::journal::{LoadEntry, Settled};
 use crate::model::{Label, LoadState};
+use crate::simulated::{Mistake, makes};
 use crate::target::{self, LabelState, Loaded, Prepared};
 use crate::telemetry::Progress;
 
@@ -51,7 +52,7 @@ impl Run {
                 self.delivered.state = LoadState::Aborted;
                 self.record()?;
             }
-            let goal = if busy { Goal::LeaveAlone } else { Goal::RollBack };
+            let goal = if busy && !makes(Mistake::RollBackOthers) { Goal::LeaveAlone } else { Goal::RollBack };
             match self.end(goal).await? {
                 Ok(End::Applied { visible }) => return self.settle(&Loaded::before(visible)),
                 Ok(End::Nothing(_)) if busy => {

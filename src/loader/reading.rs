@@ -15,6 +15,7 @@ use super::task;
 use crate::model::{Batch, Codec, InputReport, Reject, WireFormat};
 use crate::pipeline::{self, Context, Failure};
 use crate::reader::{self, Format, Reader};
+use crate::simulated::{Mistake, makes};
 use crate::telemetry::Progress;
 
 /// The reading half of a job: every input in turn, on a thread of its own.
@@ -71,6 +72,13 @@ impl Reading {
         }
     }
 
+    /// What must not be done: a size that depends on the time.
+    #[cold]
+    fn late(&self) -> u64 {
+        let seconds = self.context.clock.now().duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.spec.load_size.0 + seconds.as_secs() % 64
+    }
+
     /// Reads one input. An error without content is a stop that somebody else asked for.
     fn input(&mut self, index: usize, input: Prepared) -> Result<(), Option<Error>> {
         let probed = match input.probed {
@@ -84,7 +92,7 @@ impl Reading {
             header: probed.header(),
         };
         let options = pipeline::Options {
-            load_bytes: self.spec.load_size.0,
+            load_bytes: if makes(Mistake::CutByTime) { self.late() } else { self.spec.load_size.0 },
             wire: input.wire,
             codec: self.codec,
             input: index,

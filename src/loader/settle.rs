@@ -7,6 +7,7 @@ use crate::clock::rfc3339;
 use crate::failure::chain;
 use crate::journal::{JobEntry, Journal, LoadEntry, Settled};
 use crate::model::{Label, LoadState};
+use crate::simulated::{Mistake, makes};
 use crate::target::LabelState;
 
 /// A label is asked about this often. The server rolls a load back as soon as it notices the lost connection, so that an open
@@ -74,6 +75,7 @@ impl Loader {
             why = match state {
                 Ok(LabelState::Visible) => return Ok(LoadState::Visible),
                 Ok(LabelState::Committed) => return Ok(LoadState::Committed),
+                Ok(LabelState::Prepare) if makes(Mistake::OpenIsAborted) => return Ok(LoadState::Aborted),
                 Ok(LabelState::Aborted) => return Ok(LoadState::Aborted),
                 Ok(LabelState::Unknown) if forgotten => "the server does not know it, or no longer".to_owned(),
                 Ok(LabelState::Unknown) => "the server does not know it, and an attempt may be on its way".to_owned(),

@@ -13,11 +13,15 @@ use crate::dispatcher::{Dispatcher, Policy};
 use crate::governor::{Gate, Pace, Window};
 use crate::journal::{self, Journal, LoadEntry, Work};
 use crate::model::{Label, LoadState, Report};
+use crate::simulated::{Mistake, makes};
 use crate::telemetry::Progress;
 
 impl Account<'_> {
     /// Rolls back what runs have left open whose place this work takes. Only what the journal names is touched.
     pub(super) async fn sweep(&self, journal: &Arc<Journal>, work: &Work<'_>, spec: &JobSpec) -> Result<(), Error> {
+        if makes(Mistake::NoSweep) {
+            return Ok(());
+        }
         for (job, run) in task::block_in_place(|| journal.abandoned(work, spec.again))? {
             // A process that is at work on it keeps it.
             let own = job == *work.job;
@@ -64,7 +68,11 @@ impl Account<'_> {
             self.learn(&dispatcher.roll_back_all(open).await);
             return Err(error);
         }
-        self.forward(dispatcher, cancel).await
+        let result = self.forward(dispatcher, cancel).await;
+        if result.is_err() && makes(Mistake::RollBackDecided) {
+            dispatcher.roll_back_all(open(entries(dispatcher)?)).await;
+        }
+        result
     }
 
     /// The last look before the decision, and the decision.
@@ -79,7 +87,12 @@ impl Account<'_> {
         // A stream that brought other rows this time has left others behind.
         let stale = open(entries(dispatcher)?).into_iter().filter(|(label, _)| !prepared.contains(label)).collect();
         dispatcher.roll_back_all(stale).await;
-        dispatcher.all_prepared(&prepared).await?;
+        if !makes(Mistake::DecideUnseen) {
+            dispatcher.all_prepared(&prepared).await?;
+        }
+        if makes(Mistake::CommitBeforeDecision) {
+            dispatcher.commit_all(open(entries(dispatcher)?), &watch::channel(false).1).await;
+        }
         self.conclude(None);
         let now = self.loader.clock.now();
         task::block_in_place(|| dispatcher.journal.decide(&dispatcher.job, dispatcher.run, &self.report, now))?;

@@ -25,6 +25,7 @@ use super::sql::{self, QueryResult};
 use super::url::{Scheme, TargetUrl, encode_segment};
 use super::{Error, LabelState, LoadSettings, Loaded, Overload, Prepared, Target};
 use crate::model::{Chunk, Column, Label, Secret, Table};
+use crate::simulated::{Mistake, makes};
 
 /// The longest answer to a load or a question that is read.
 pub(super) const ANSWER_BYTES_MAX: usize = 16 << 20;
@@ -224,6 +225,9 @@ impl StarRocks {
         let (database, table) = self.place()?;
         let address = reached.address.to_string();
         let place = format!("{database}.{table}");
+        if makes(Mistake::TrustStatus) && reply::parse(&reached.answer.body).is_none() && reached.answer.status == 200 {
+            return Ok(Loaded::before(true));
+        }
         let Some(reply) =
             reply::parse(&reached.answer.body).filter(|_| reached.answer.status != StatusCode::UNAUTHORIZED)
         else {

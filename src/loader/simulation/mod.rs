@@ -20,6 +20,7 @@ mod audit;
 mod dice;
 mod kernel;
 mod life;
+mod mistakes;
 mod operator;
 mod plan;
 mod promise;
@@ -35,6 +36,7 @@ use tokio::sync::{mpsc, watch};
 use super::reading::{Read, Reading};
 use super::sink::Exit;
 use super::task::JoinHandle;
+use crate::simulated::Inherited;
 use crate::source::memory;
 
 /// More chunks than any simulated job has.
@@ -47,8 +49,9 @@ pub(super) fn read(mut reading: Reading, halt: watch::Sender<bool>) -> JoinHandl
         let (all, mut made) = mpsc::channel(CHUNKS_MAX);
         let exit = std::mem::replace(&mut reading.sink.exit, Exit::Queue(all));
         let (own_halt, halted) = watch::channel(false);
-        let contents = memory::all();
+        let (contents, running) = (memory::all(), Inherited::from_this_thread());
         let thread = std::thread::spawn(move || {
+            let _running = running.take_up();
             memory::set(contents);
             reading.run(&own_halt)
         });
