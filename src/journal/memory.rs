@@ -36,8 +36,15 @@ struct Place {
     gate: Arc<dyn Gate>,
 }
 
+/// More statements than there are.
+const STATEMENTS: usize = 100;
+
 thread_local! {
     static PLACES: RefCell<BTreeMap<PathBuf, Place>> = const { RefCell::new(BTreeMap::new()) };
+    /// Journals that nobody uses any more, and connections to them: making the tables and preparing statements takes longer
+    /// than most simulations.
+    static EMPTY: RefCell<Vec<Shared>> = const { RefCell::new(Vec::new()) };
+    static CONNECTIONS: RefCell<BTreeMap<String, Vec<Connection>>> = const { RefCell::new(BTreeMap::new()) };
     static LEASES: RefCell<BTreeSet<(String, JobId)>> = const { RefCell::new(BTreeSet::new()) };
 }
 
@@ -45,12 +52,25 @@ impl Shared {
     /// An empty one, which nobody else has.
     pub(crate) fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
+        if let Some(empty) = EMPTY.with_borrow_mut(Vec::pop) {
+            return empty;
+        }
         let name = format!("file:journal-{}?mode=memory&cache=shared", NEXT.fetch_add(1, Ordering::Relaxed));
         let mut connection = connect(&name);
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
         schema::migrate(&transaction, 0).and_then(|()| transaction.commit()).unwrap();
         let path = Journal::file(Path::new("/memory"));
         Self { journal: Arc::new(Journal::over(connection, path, None)), name }
+    }
+
+    /// Empties it for whoever needs one next.
+    pub(crate) fn give_back(self) {
+        let emptied =
+            self.journal.write(|transaction| transaction.execute_batch("DELETE FROM loads; DELETE FROM jobs"));
+        // One that a simulation has left in the middle of something is not used again.
+        if emptied.is_ok() {
+            EMPTY.with_borrow_mut(|empty| empty.push(self));
+        }
     }
 
     /// Lets a process open it under the name of a folder.
@@ -69,6 +89,21 @@ impl Shared {
         let look =
             |connection: &Connection| connection.prepare_cached(query)?.query_row([label], |row| row.get(0)).optional();
         self.journal.read(look).unwrap()
+    }
+
+    /// How all loads stand in it: the label, and the journal's own word.
+    pub(crate) fn states(&self) -> Vec<(String, String)> {
+        let look = |connection: &Connection| {
+            let mut statement = connection.prepare_cached("SELECT label, state FROM loads ORDER BY rowid")?;
+            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        };
+        self.journal.read(look).unwrap()
+    }
+
+    /// Whether anything was decided in it.
+    pub(crate) fn has_decided(&self) -> bool {
+        let query = "SELECT EXISTS (SELECT 1 FROM jobs WHERE decided_at IS NOT NULL)";
+        self.journal.read(|connection| connection.prepare_cached(query)?.query_row([], |row| row.get(0))).unwrap()
     }
 
     /// Whether it has a load that is known to be in the table.
@@ -92,8 +127,12 @@ pub(crate) fn forget() {
 }
 
 fn connect(name: &str) -> Connection {
+    if let Some(connection) = CONNECTIONS.with_borrow_mut(|known| known.get_mut(name)?.pop()) {
+        return connection;
+    }
     let connection = Connection::open(name).unwrap();
     connection.pragma_update(None, "foreign_keys", true).unwrap();
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection
 }
 
@@ -106,7 +145,9 @@ pub(super) fn open(folder: &Path) -> Option<Result<Journal, Error>> {
     let path = Journal::file(folder);
     Some(if gate.before(true) {
         gate.after();
-        Ok(Journal::over(connect(&shared.name), path, Some(gate)))
+        let mut journal = Journal::over(connect(&shared.name), path, Some(gate));
+        journal.name = Some(shared.name);
+        Ok(journal)
     } else {
         Err(closed(&path))
     })
@@ -134,6 +175,16 @@ impl Journal {
             Some(gate) if !gate.before(write) => Err(closed(&self.path)),
             gate => Ok(Passing(gate.clone())),
         }
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        let Some(name) = self.name.take() else { return };
+        let Ok(other) = Connection::open_in_memory() else { return };
+        let connection = std::mem::replace(self.connection.get_mut().unwrap(), other);
+        // The thread may be at its end.
+        let _ = CONNECTIONS.try_with(|known| known.borrow_mut().entry(name).or_default().push(connection));
     }
 }
 

@@ -19,10 +19,13 @@ const BUSY_WAIT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Journal {
     pub(super) path: PathBuf,
-    connection: Mutex<Connection>,
+    pub(super) connection: Mutex<Connection>,
     /// What stands between a simulated process and its journal.
     #[cfg(test)]
     pub(super) gate: Option<std::sync::Arc<dyn super::memory::Gate>>,
+    /// The journal in memory that its connection belongs to.
+    #[cfg(test)]
+    pub(super) name: Option<String>,
 }
 
 impl Journal {
@@ -57,6 +60,8 @@ impl Journal {
             path,
             #[cfg(test)]
             gate: None,
+            #[cfg(test)]
+            name: None,
         })
     }
 
@@ -66,7 +71,7 @@ impl Journal {
         path: PathBuf,
         gate: Option<std::sync::Arc<dyn super::memory::Gate>>,
     ) -> Self {
-        Self { connection: Mutex::new(connection), path, gate }
+        Self { connection: Mutex::new(connection), path, gate, name: None }
     }
 
     /// The file in a folder.
@@ -143,13 +148,15 @@ impl Journal {
     pub fn sending(&self, job: &JobId, run: u32, label: &Label, load: &LoadEntry) -> Result<Option<LoadEntry>, Error> {
         let before = self.write(|transaction| {
             let before = load_entry(transaction, job, run, label)?;
-            transaction.execute(
-                "INSERT INTO loads (job, run, label, rows, bytes, digest, state, input)
+            transaction
+                .prepare_cached(
+                    "INSERT INTO loads (job, run, label, rows, bytes, digest, state, input)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
                  ON CONFLICT DO UPDATE SET bytes = excluded.bytes, state = excluded.state
                  WHERE state NOT IN ('visible', 'committed', 'disagreed', 'prepared')
                    AND (rows, digest) = (excluded.rows, excluded.digest)",
-                params![
+                )?
+                .execute(params![
                     job.as_str(),
                     run,
                     label.as_str(),
@@ -158,8 +165,7 @@ impl Journal {
                     load.digest.cast_signed(),
                     word(LoadState::Sending),
                     load.input,
-                ],
-            )?;
+                ])?;
             Ok(before)
         })?;
         let Some((word, before)) = before else { return Ok(None) };
@@ -173,10 +179,12 @@ impl Journal {
     /// When the journal fails.
     pub fn settled(&self, job: &JobId, run: u32, label: &Label, settled: &Settled) -> Result<(), Error> {
         self.write(|transaction| {
-            transaction.execute(
-                "UPDATE loads SET state = ?4, transaction_id = ?5, rows_loaded = ?6, rows_unselected = ?7
+            transaction
+                .prepare_cached(
+                    "UPDATE loads SET state = ?4, transaction_id = ?5, rows_loaded = ?6, rows_unselected = ?7
                  WHERE job = ?1 AND run = ?2 AND label = ?3 AND state NOT IN ('visible', 'committed')",
-                params![
+                )?
+                .execute(params![
                     job.as_str(),
                     run,
                     label.as_str(),
@@ -184,8 +192,7 @@ impl Journal {
                     settled.transaction_id,
                     settled.rows_loaded,
                     settled.rows_unselected
-                ],
-            )
+                ])
         })?;
         Ok(())
     }
@@ -198,11 +205,12 @@ impl Journal {
     pub fn end(&self, job: &JobId, run: u32, report: &Report, now: SystemTime) -> Result<(), Error> {
         let text = serde_json::to_string(report).map_err(|error| self.corrupt(error.to_string()))?;
         self.write(|transaction| {
-            transaction.execute(
-                "UPDATE jobs SET finished = ?3, ended_at = ?4, report = ?5
+            transaction
+                .prepare_cached(
+                    "UPDATE jobs SET finished = ?3, ended_at = ?4, report = ?5
                  WHERE job = ?1 AND run = ?2 AND finished = 0",
-                params![job.as_str(), run, report.state == JobState::Finished, rfc3339(now), text],
-            )
+                )?
+                .execute(params![job.as_str(), run, report.state == JobState::Finished, rfc3339(now), text])
         })?;
         Ok(())
     }

@@ -3,33 +3,30 @@
 use super::operator::Fate;
 use super::server::State;
 use super::world::{OTHERS, World};
+use crate::journal::memory::Shared as SharedJournal;
 use crate::loader::CommitScope;
-use crate::model::{JobState, LoadState, Report, invariant};
+use crate::model::{JobState, Report, invariant};
 
 /// Whether the journals and the server agree, as far as they have to at any time.
 pub(super) fn after_a_try(world: &World) {
     let mut open: Vec<String> = Vec::new();
     for (place, journal) in (0_u64..).zip(&world.journals) {
-        let journal = journal.seen();
-        for entry in journal.jobs(100).unwrap() {
-            for (label, load) in journal.loads(&entry.job, entry.run).unwrap() {
-                let label = label.as_str();
-                let (landed, by_it) = world.server.with(|registry| {
-                    let mut landed = registry.transactions.iter().filter(|one| one.label == label);
-                    let landed = landed.find(|one| one.state.is_landed());
-                    (landed.is_some(), landed.is_some_and(|one| one.place == Some(place)))
-                });
-                match load.state {
-                    LoadState::Visible | LoadState::Committed if !landed => {
-                        world.broken(invariant::ROWS_1, format!("the journal has {label} in the table, and it is not"));
-                    }
-                    LoadState::Aborted if by_it => {
-                        let how = format!("the journal has {label} rolled back, and it is in the table");
-                        world.broken(invariant::TRUTH_1, how);
-                    }
-                    LoadState::Sending | LoadState::Prepared | LoadState::InDoubt => open.push(label.to_owned()),
-                    _ => {}
+        for (label, standing) in journal.states() {
+            let (landed, by_it) = world.server.with(|registry| {
+                let mut landed = registry.transactions.iter().filter(|one| one.label == label);
+                let landed = landed.find(|one| one.state.is_landed());
+                (landed.is_some(), landed.is_some_and(|one| one.place == Some(place)))
+            });
+            match standing.as_str() {
+                "visible" | "committed" if !landed => {
+                    world.broken(invariant::ROWS_1, format!("the journal has {label} in the table, and it is not"));
                 }
+                "aborted" if by_it => {
+                    let how = format!("the journal has {label} rolled back, and it is in the table");
+                    world.broken(invariant::TRUTH_1, how);
+                }
+                "sending" | "prepared" | "in_doubt" => open.push(label),
+                _ => {}
             }
         }
     }
@@ -88,12 +85,12 @@ pub(super) fn at_the_end(world: &World, fates: &[Fate]) {
     {
         world.broken(invariant::OPEN_1, format!("everything is done, and {label} is still open"));
     }
-    let decided = world.journals.iter().any(|journal| {
-        let journal = journal.seen();
-        let mut entries = journal.jobs(100).unwrap().into_iter();
-        entries.any(|entry| journal.decision(&entry.job, entry.run).unwrap().is_some())
-    });
-    if world.plan.scope == CommitScope::Job && !decided && loaded > 0 {
+    if world.plan.scope == CommitScope::Job && !is_decided(world) && loaded > 0 {
         world.broken(invariant::COMMIT_1, format!("nothing was decided, and {loaded} rows are in the table"));
     }
+}
+
+/// Whether any journal has a decision to commit.
+pub(super) fn is_decided(world: &World) -> bool {
+    world.journals.iter().any(SharedJournal::has_decided)
 }

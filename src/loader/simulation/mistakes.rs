@@ -69,7 +69,7 @@ fn a_load_repeated_within_its_transaction_doubles_rows() {
 
 #[test]
 fn fail_taken_for_a_proof_that_nothing_was_applied() {
-    finds(Mistake::TrustFail, TRUTH_1, 1);
+    finds(Mistake::TrustFail, TRUTH_1, 253);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn work_that_takes_the_place_of_other_work_and_does_not_sweep() {
 
 #[test]
 fn a_rollback_that_is_believed() {
-    finds(Mistake::TrustRollback, OPEN_1, 1);
+    finds(Mistake::TrustRollback, OPEN_1, 86);
 }
 
 #[test]
@@ -134,5 +134,5 @@ fn a_decision_without_a_look_at_what_is_prepared() {
 
 #[test]
 fn cuts_that_depend_on_the_time() {
-    finds(Mistake::CutByTime, LABEL_1, 1);
+    finds(Mistake::CutByTime, LABEL_1, 149);
 }

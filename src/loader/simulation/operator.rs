@@ -120,7 +120,7 @@ pub(super) async fn work(world: Arc<World>, number: usize) -> Fate {
                 return Fate::Finished;
             }
             Some(Ended { error: Some(error), .. }) => {
-                if let Some(fate) = fate(&world, &name, error, calm && last) {
+                if let Some(fate) = fate(&world, &name, error, calm, last) {
                     return fate;
                 }
             }
@@ -224,7 +224,7 @@ async fn look_after(world: &World, place: u64, name: &str) {
 }
 
 /// What an error means for the work: nothing, where running it again goes on.
-fn fate(world: &World, name: &str, error: &Error, last: bool) -> Option<Fate> {
+fn fate(world: &World, name: &str, error: &Error, calm: bool, last: bool) -> Option<Fate> {
     let mut figures = world.figures.lock().unwrap();
     let code = error.code();
     if code == Code::Interrupted {
@@ -242,6 +242,10 @@ fn fate(world: &World, name: &str, error: &Error, last: bool) -> Option<Fate> {
     }
     if matches!(error, Error::Broken | Error::Delivery(crate::dispatcher::Error::Broken(_))) {
         world.broken(invariant::END_1, format!("{name} breaks off: {}", chain(error)));
+    }
+    if calm && matches!(error, Error::Journal(journal::Error::HalfLoaded { .. })) && !audit::is_decided(world) {
+        let how = format!("{name} is refused because of what nobody has rolled back: {}", chain(error));
+        world.broken(invariant::OPEN_1, how);
     }
     if !last {
         return None;

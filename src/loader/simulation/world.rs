@@ -78,10 +78,16 @@ pub(super) struct Played {
 pub(super) fn play(seed: u64, mistake: Option<Mistake>, tell: bool) -> Played {
     let kernel = Kernel::new(tell);
     let result = catch_unwind(AssertUnwindSafe(|| begin(seed, mistake, &kernel)))
-        .unwrap_or_else(|_| Err(Broken::new(invariant::END_1, "the program panics; its words are above")));
+        .unwrap_or_else(|panic| Err(panicked(panic.downcast_ref::<String>().map_or("", String::as_str))));
     journals::forget();
     inputs::set(inputs::Contents::new());
     Played { result, trace: kernel.trace(), told: kernel.told() }
+}
+
+/// The program watches some of its promises itself.
+fn panicked(words: &str) -> Broken {
+    let promise = if words.contains(invariant::ROWS_1) { invariant::ROWS_1 } else { invariant::END_1 };
+    Broken::new(promise, format!("the program panics: {words}"))
 }
 
 fn begin(seed: u64, mistake: Option<Mistake>, kernel: &Kernel) -> Result<Figures, Broken> {
@@ -110,6 +116,10 @@ fn begin(seed: u64, mistake: Option<Mistake>, kernel: &Kernel) -> Result<Figures
         }
     });
     drop(runtime);
+    journals::forget();
+    for journal in &world.journals {
+        journal.clone().give_back();
+    }
     result?;
     let figures = *world.figures.lock().unwrap();
     kernel.note(|| format!("{figures:?}"));
