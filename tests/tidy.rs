@@ -223,6 +223,7 @@ fn every_flag_on_paper_is_one_of_the_program() {
         "--no-deps",
         "--location-trusted",
         "--test",
+        "--lib",
         "--nocapture",
     ];
     let verbs = ["import", "status", "sql", "schema", "explain", "sandbox", "cluster loads", "cluster metrics"];

@@ -77,6 +77,11 @@ impl Kernel {
         }
     }
 
+    /// How many things have happened.
+    pub(super) fn turns(&self) -> u64 {
+        self.lock().turns
+    }
+
     pub(super) fn trace(&self) -> u64 {
         self.lock().trace
     }

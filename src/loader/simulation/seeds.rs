@@ -12,6 +12,9 @@ const SIZE: &str = "SHIPLOAD_TEST_SIMULATION";
 /// Seeds of `cargo test`.
 const SEEDS: u64 = 10_000;
 
+/// Seeds that are played twice.
+const SAME_SEEDS: u64 = 200;
+
 /// After so many failures nobody needs another one.
 const FAILURES_MAX: usize = 5;
 
@@ -66,7 +69,7 @@ fn no_seed_breaks_a_promise() {
 
 #[test]
 fn a_seed_plays_the_same_whenever_it_is_played() {
-    for seed in 1..=size().seeds.min(500) {
+    for seed in 1..=size().seeds.min(SAME_SEEDS) {
         let (first, second) = (world::play(seed, None, false), world::play(seed, None, false));
         assert_eq!(first.trace, second.trace, "seed {seed}");
     }

@@ -42,6 +42,8 @@ pub(super) struct World {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Figures {
     pub(super) seeds: u64,
+    /// Moments at which something happened.
+    pub(super) moments: u64,
     pub(super) tries: u64,
     pub(super) killed: u64,
     pub(super) stopped: u64,
@@ -54,6 +56,7 @@ pub(super) struct Figures {
 impl Figures {
     pub(super) fn add(&mut self, other: &Self) {
         self.seeds += other.seeds;
+        self.moments += other.moments;
         self.tries += other.tries;
         self.killed += other.killed;
         self.stopped += other.stopped;
@@ -121,7 +124,8 @@ fn begin(seed: u64, mistake: Option<Mistake>, kernel: &Kernel) -> Result<Figures
         journal.clone().give_back();
     }
     result?;
-    let figures = *world.figures.lock().unwrap();
+    let mut figures = *world.figures.lock().unwrap();
+    figures.moments = kernel.turns();
     kernel.note(|| format!("{figures:?}"));
     Ok(figures)
 }
