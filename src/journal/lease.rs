@@ -42,7 +42,8 @@ impl Lease {
     pub(super) fn take(folder: &Path, job: &JobId, now: String) -> Result<Option<Self>, Error> {
         let path = path(folder, job);
         #[cfg(test)]
-        if let Some(held) = super::memory::lease(folder, job) {
+        if super::memory::is_held(folder, job).is_some() {
+            let held = super::memory::lease(folder, job);
             return Ok(held.map(|held| Self { path, file: None, _held: Some(held) }));
         }
         let failed = |source| Error::Folder { path: path.clone(), source };

@@ -199,11 +199,11 @@ impl Drop for Held {
     }
 }
 
-/// Takes the lease of a job; none where the folder is none in memory, or none within where another process has it.
-pub(super) fn lease(folder: &Path, job: &JobId) -> Option<Option<Held>> {
+/// Takes the lease of a job; none where another process has it. The folder has to be one in memory.
+pub(super) fn lease(folder: &Path, job: &JobId) -> Option<Held> {
     let name = place(folder)?.shared.name;
     let free = LEASES.with_borrow_mut(|leases| leases.insert((name.clone(), job.clone())));
-    Some(free.then(|| Held(name, job.clone())))
+    free.then(|| Held(name, job.clone()))
 }
 
 /// Whether somebody has it; none where the folder is none in memory.

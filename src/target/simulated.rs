@@ -17,7 +17,6 @@ use super::{Error, Options, StarRocks};
 pub(crate) struct Request {
     /// `host:port`.
     pub(crate) to: String,
-    pub(crate) method: String,
     /// Path and query.
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
@@ -84,7 +83,6 @@ pub(super) async fn exchange(
     };
     let request = Request {
         to: format!("{}:{}", address.host, address.port),
-        method: call.method.to_string(),
         path: call.path.clone(),
         headers: call.headers.clone(),
         held,

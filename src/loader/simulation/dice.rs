@@ -5,10 +5,6 @@
 pub(super) struct Dice(u64);
 
 impl Dice {
-    pub(super) fn new(seed: u64) -> Self {
-        Self(mixed(seed))
-    }
-
     /// Those of a seed that belong to one thing alone: whatever else is drawn, and in which order, does not change them.
     pub(super) fn of(seed: u64, thing: &str) -> Self {
         Self(

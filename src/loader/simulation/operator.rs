@@ -68,7 +68,6 @@ struct Process {
     loader: Loader,
     life: Life,
     folder: PathBuf,
-    name: String,
 }
 
 fn process(world: &World, place: u64, name: &str, calls_left: i64) -> Process {
@@ -93,7 +92,7 @@ fn process(world: &World, place: u64, name: &str, calls_left: i64) -> Process {
         clock: Arc::new(world.kernel.clone()),
         progress: Arc::new(Progress::default()),
     };
-    Process { loader, life, folder, name: name.to_owned() }
+    Process { loader, life, folder }
 }
 
 /// Runs the import again and again, until it is done or nothing more can be done.
@@ -227,11 +226,8 @@ async fn look_after(world: &World, place: u64, name: &str) {
 fn fate(world: &World, name: &str, error: &Error, calm: bool, last: bool) -> Option<Fate> {
     let mut figures = world.figures.lock().unwrap();
     let code = error.code();
-    if code == Code::Interrupted {
-        figures.stopped += 1
-    } else {
-        figures.failed += 1
-    }
+    let count = if code == Code::Interrupted { &mut figures.stopped } else { &mut figures.failed };
+    *count += 1;
     drop(figures);
     if matches!(code, Code::CountsDisagree) {
         if !world.weather.lies() {

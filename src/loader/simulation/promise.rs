@@ -21,11 +21,6 @@ impl Broken {
     pub(super) fn hangs() -> Self {
         Self::new(invariant::END_1, "nothing is left to happen, or the same over and over")
     }
-
-    /// The name of the promise: what stands before the colon.
-    pub(super) fn name(&self) -> &'static str {
-        self.promise.split(':').next().unwrap_or_default()
-    }
 }
 
 impl fmt::Display for Broken {

@@ -9,6 +9,7 @@ use super::dice::Dice;
 #[derive(Clone)]
 pub(super) struct Weather(Arc<Climate>);
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a kind of trouble, and any of them go together")]
 struct Climate {
     seed: u64,
     calm: AtomicBool,
