@@ -39,8 +39,6 @@ pub(crate) enum Mistake {
     RollBackOthers,
     /// A label that is still open is taken for one that will come to nothing.
     OpenIsAborted,
-    /// The decision to commit is taken without looking whether everything is still prepared.
-    DecideUnseen,
     /// Chunks are cut at another place in each run.
     CutByTime,
 }

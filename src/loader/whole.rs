@@ -87,9 +87,7 @@ impl Account<'_> {
         // A stream that brought other rows this time has left others behind.
         let stale = open(entries(dispatcher)?).into_iter().filter(|(label, _)| !prepared.contains(label)).collect();
         dispatcher.roll_back_all(stale).await;
-        if !makes(Mistake::DecideUnseen) {
-            dispatcher.all_prepared(&prepared).await?;
-        }
+        dispatcher.all_prepared(&prepared).await?;
         if makes(Mistake::CommitBeforeDecision) {
             dispatcher.commit_all(open(entries(dispatcher)?), &watch::channel(false).1).await;
         }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use super::world;
-use crate::model::invariant::{COMMIT_1, END_1, LABEL_1, OPEN_1, OTHERS_1, ROWS_1, TRUTH_1};
+use crate::model::invariant::{COMMIT_1, LABEL_1, OPEN_1, OTHERS_1, ROWS_1, TRUTH_1};
 use crate::simulated::Mistake;
 
 /// Seeds that are played for a mistake, at most.
@@ -125,11 +125,6 @@ fn a_rollback_of_what_somebody_else_has_under_the_label() {
 #[test]
 fn a_load_that_is_open_taken_for_one_that_comes_to_nothing() {
     finds(Mistake::OpenIsAborted, TRUTH_1, 231);
-}
-
-#[test]
-fn a_decision_without_a_look_at_what_is_prepared() {
-    finds(Mistake::DecideUnseen, END_1, 625);
 }
 
 #[test]

@@ -124,10 +124,10 @@ pub(super) async fn work(world: Arc<World>, number: usize) -> Fate {
                 }
             }
         }
-        // Other settings, as long as nothing of the work is decided.
+        // Other settings make other work. Whoever chooses them does not do so when the rows are in the table already.
         later = match ended.and_then(|ended| ended.error) {
             Some(Error::Journal(journal::Error::HalfLoaded { .. })) => false,
-            _ => later || (world.plan.load_size_later.is_some() && dice.once_in(2)),
+            _ => later || (world.plan.load_size_later.is_some() && dice.once_in(2) && !audit::is_decided(&world)),
         };
         let pause = dice.pick(&[0, 100, 1_000, 10_000, 100_000]);
         world.kernel.nap(Duration::from_millis(pause) + Duration::from_nanos(dice.below(1_000_000))).await;

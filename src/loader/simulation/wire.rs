@@ -313,6 +313,7 @@ impl Wire for Net {
         };
         self.life.pass().await;
         if let (Some(label), Ok(response)) = (begun, &result)
+            && response.body.ends_with('}')
             && (response.body.contains("LABEL_ALREADY_EXISTS") || response.body.contains("has already been used"))
         {
             self.server.told_taken(&self.sender, &label);
