@@ -294,8 +294,11 @@ impl Run {
             let asking = async {
                 let state = dispatcher.target.label_state(label).await;
                 let unknown = matches!(state, Ok(LabelState::Unknown));
-                let forgotten = if unknown { forgotten_before(dispatcher, label).await? } else { None };
-                Ok::<_, Error>((state, forgotten))
+                Ok::<_, Error>(match if unknown { forgotten_before(dispatcher, label).await? } else { Ok(None) } {
+                    Ok(forgotten) => (state, forgotten),
+                    // Nobody says whether it was forgotten: as good as no answer.
+                    Err(error) => (Err(error), None),
+                })
             };
             let asked = tokio::select! {
                 biased;
@@ -458,13 +461,16 @@ impl Run {
 
 /// A load that was settled before this one, and that the server does not know any more: what it calls unknown then may have
 /// been applied and forgotten, and sending it again would double its rows (SR §5.3).
-async fn forgotten_before(dispatcher: &Dispatcher, label: &Label) -> Result<Option<Label>, Error> {
+async fn forgotten_before(
+    dispatcher: &Dispatcher,
+    label: &Label,
+) -> Result<Result<Option<Label>, target::Error>, Error> {
     if makes(Mistake::ForgottenIsNew) {
-        return Ok(None);
+        return Ok(Ok(None));
     }
     let Some(before) = dispatcher.journal.settled_before(&dispatcher.job, dispatcher.run, label)? else {
-        return Ok(None);
+        return Ok(Ok(None));
     };
     let state = dispatcher.target.label_state(&before).await;
-    Ok(matches!(state, Ok(LabelState::Unknown)).then_some(before))
+    Ok(state.map(|state| (state == LabelState::Unknown).then_some(before)))
 }
