@@ -49,9 +49,18 @@ impl Loader {
                 continue;
             }
             let left = deadline.saturating_duration_since(self.clock.instant());
+            let witness = journal.settled_before(&job.job, job.run, &label)?;
+            let asking = async {
+                // Whoever has forgotten what was loaded before may have forgotten this one; and whoever says nothing, too.
+                let forgotten = match &witness {
+                    Some(before) => matches!(self.target.label_state(before).await, Ok(LabelState::Unknown) | Err(_)),
+                    None => false,
+                } || forgotten;
+                self.ask(&label, load.state, forgotten).await
+            };
             let asked = tokio::select! {
                 biased;
-                asked = self.ask(&label, load.state, forgotten) => asked,
+                asked = asking => asked,
                 () = self.clock.sleep(left) => Err("the server did not answer in time".to_owned()),
             };
             match asked {
