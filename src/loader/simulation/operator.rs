@@ -110,10 +110,16 @@ pub(super) async fn work(world: Arc<World>, number: usize) -> Fate {
         let turn = if calm { Turn::Nothing } else { turn(&mut dice) };
         let name = format!("{}{number_of_try}", ["a", "b"][number]);
         let ended = one_try(&world, place, &name, turn, later).await;
+        if !matches!(ended, Some(Ended { error: None, .. })) {
+            world.cut_off.lock().unwrap().push(name.clone());
+        }
         audit::after_a_try(&world);
         let last = calm && number_of_try + 1 == world.plan.tries + CALM_TRIES_MAX;
         match &ended {
-            None => world.figures.lock().unwrap().killed += 1,
+            None => {
+                world.figures.lock().unwrap().killed += 1;
+                world.server.forgets(place);
+            }
             Some(Ended { error: None, report, .. }) => {
                 audit::of_a_report(&world, report);
                 return Fate::Finished;

@@ -58,6 +58,8 @@ pub(super) struct Transaction {
     pub(super) context: bool,
     pub(super) rows: Vec<u64>,
     pub(super) bytes: u64,
+    /// Whose load lost rows in it.
+    pub(super) short: Option<String>,
     /// Whether the label's registry has dropped it.
     pub(super) evicted: bool,
 }
@@ -149,13 +151,18 @@ impl Server {
         self.with(|registry| registry.taken.remove(&(sender.place, label.to_owned())));
     }
 
+    /// A process of this journal has died: what it was told, and what it had begun to send, the next one cannot know.
+    pub(super) fn forgets(&self, place: u64) {
+        self.with(|registry| registry.taken.retain(|(of, _)| *of != place));
+    }
+
     /// Whoever asks has been told that a label is somebody else's.
     pub(super) fn told_taken(&self, sender: &Sender, label: &str) {
         self.with(|registry| registry.taken.insert((sender.place, label.to_owned())));
     }
 
     /// Takes the body of a load; whether the node still had the transaction.
-    pub(super) fn receive(&self, at: usize, body: &Bytes, lost_rows: usize) -> bool {
+    pub(super) fn receive(&self, sender: &Sender, at: usize, body: &Bytes, lost_rows: usize) -> bool {
         let other = self.with(|registry| {
             let Registry { transactions, bodies, .. } = registry;
             let transaction = &mut transactions[at];
@@ -165,6 +172,9 @@ impl Server {
             let mut rows = rows_of(body);
             rows.truncate(rows.len().saturating_sub(lost_rows));
             transaction.rows.extend(rows);
+            if lost_rows > 0 {
+                transaction.short = Some(sender.name.clone());
+            }
             transaction.bytes += body.len() as u64;
             let before = bodies.entry(transaction.label.clone()).or_insert_with(|| body.clone());
             Ok((before != body).then(|| transaction.label.clone()))
@@ -317,6 +327,7 @@ impl Registry {
             context: true,
             rows: Vec::new(),
             bytes: 0,
+            short: None,
             evicted: false,
         });
         self.transactions.len() - 1

@@ -264,7 +264,7 @@ impl Data<'_> {
         }
         headers.held = false;
         let lost_rows = usize::from(self.is(Fault::FewerRows));
-        if !net.server.receive(at, self.body(), lost_rows) {
+        if !net.server.receive(&net.sender, at, self.body(), lost_rows) {
             return Err(Lost::Sent("connection reset by peer".into()));
         }
         self.conclude(at, timeout, dice).await
@@ -391,7 +391,7 @@ impl Data<'_> {
             return Err(Lost::Sent("connection reset by peer".into()));
         }
         let lost_rows = usize::from(self.is(Fault::FewerRows));
-        if !net.server.receive(at, self.body(), lost_rows) {
+        if !net.server.receive(&net.sender, at, self.body(), lost_rows) {
             return Err(Lost::Sent("connection reset by peer".into()));
         }
         net.life.pass().await;

@@ -36,6 +36,8 @@ pub(super) struct World {
     pub(super) weather: Weather,
     pub(super) journals: Vec<SharedJournal>,
     pub(super) figures: Mutex<Figures>,
+    /// Tries that did not come to their own end.
+    pub(super) cut_off: Mutex<Vec<String>>,
 }
 
 /// What a seed came to.
@@ -107,6 +109,7 @@ fn begin(seed: u64, mistake: Option<Mistake>, kernel: &Kernel) -> Result<Figures
         weather,
         journals: (0..places).map(|_| SharedJournal::new()).collect(),
         figures: Mutex::new(Figures { seeds: 1, ..Figures::default() }),
+        cut_off: Mutex::default(),
     });
     world.set_the_stage();
     let turning = kernel.clone();
