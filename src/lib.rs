@@ -10,7 +10,7 @@
 //!
 //! | what | modules |
 //! |---|---|
-//! | words, imported by everyone | [`model`], [`failure`], [`clock`], [`near`] |
+//! | words, imported by everyone | [`model`], [`failure`], [`clock`], [`near`], `simulated` |
 //! | what the outside sees | [`telemetry`] |
 //! | parts, strangers to each other | [`source`], [`reader`], [`encoder`], [`compressor`], [`target`], [`journal`], [`governor`], [`spool`], `sandbox` |
 //! | engine, introducing parts to each other | [`planner`], [`pipeline`], [`dispatcher`] |
@@ -50,6 +50,7 @@ pub mod clock;
 pub mod failure;
 pub mod model;
 pub mod near;
+mod simulated;
 
 pub mod telemetry;
 

@@ -296,7 +296,14 @@ impl Dispatcher {
             }
             let limit = if alone { 1 } else { self.gate.limit() };
             tokio::select! {
-                // Each of these loses nothing when another one is first.
+                // Each of these loses nothing when another one is first. What has ended is looked at first: after a failure
+                // nothing more is begun.
+                biased;
+                Some(ended) = under_way.join_next() => {
+                    self.end(&mut outcome, ended);
+                    // A load without a row has no transaction.
+                    alone &= outcome.delivered.iter().all(|load| load.rows_loaded == 0);
+                }
                 delivery = deliveries.recv(), if open && under_way.len() < limit => match delivery {
                     // The halt may have been said while this one waited in the queue.
                     Some(delivery) if !*halt.borrow() && !*drain.borrow() => match self.same_rows_as_before(&delivery) {
@@ -306,11 +313,6 @@ impl Dispatcher {
                     Some(_) => {}
                     None => drained = true,
                 },
-                Some(ended) = under_way.join_next() => {
-                    self.end(&mut outcome, ended);
-                    // A load without a row has no transaction.
-                    alone &= outcome.delivered.iter().all(|load| load.rows_loaded == 0);
-                }
                 () = attempt::cancelled(&mut cancel), if open => {}
                 () = attempt::cancelled(&mut drain), if open => {}
                 else => break,

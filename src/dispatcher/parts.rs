@@ -162,6 +162,7 @@ impl Division {
         let mut turn = None;
         if delivery.chunk.codec != Codec::None {
             turn = tokio::select! {
+            biased;
                 turn = Arc::clone(&dispatcher.rejects.turn).acquire_owned() => turn.ok(),
                 () = cancelled(&mut cancel) => return Err((delivered, Some(Error::Cancelled))),
             };

@@ -448,6 +448,18 @@ async fn a_cancel_cuts_the_load_off_and_learns_how_it_stands() {
     assert_eq!(*lock(&world.script.asked), 2);
 }
 
+#[tokio::test]
+async fn a_cancel_takes_no_unknown_label_of_an_earlier_run_for_one_that_never_arrived() {
+    let world = World::new(&[], &[LabelState::Unknown]);
+    let delivery = world.delivery(1);
+    world.sent_before(&delivery, LoadState::InDoubt, delivery.chunk.digest);
+    world.cancel.send_replace(true);
+    let dispatcher = world.dispatcher(1);
+    let (_, failure) = super::parts::deliver(dispatcher, delivery, world.cancel.subscribe(), false).await;
+    assert!(matches!(failure, Some(Error::Cancelled)), "{failure:?}");
+    assert_eq!(world.journalled(), LoadState::Sending, "the next run asks before it sends");
+}
+
 /// A clock on which no sleep ends.
 #[derive(Clone, Default)]
 struct StoppedClock(HandClock);

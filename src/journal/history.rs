@@ -168,7 +168,7 @@ impl Journal {
         let query = "SELECT rows, bytes, digest, state, transaction_id, rows_loaded, rows_unselected, input, label
                      FROM loads WHERE job = ?1 AND run = ?2 ORDER BY rowid";
         self.read(|connection| {
-            let mut statement = connection.prepare(query)?;
+            let mut statement = connection.prepare_cached(query)?;
             let read = |row: &Row<'_>| {
                 let (word, entry) = load_of(row)?;
                 let label: String = row.get(8)?;
@@ -186,11 +186,12 @@ impl Journal {
     /// When the journal fails; nothing may be sent then.
     pub fn taken_up(&self, job: &JobId, run: u32, recipe: Option<&str>, stream: bool) -> Result<(), Error> {
         self.write(|transaction| {
-            transaction.execute(
-                "UPDATE jobs SET recipe = ?3, stream = ?4, ended_at = NULL, report = NULL, cancelled_at = NULL
+            transaction
+                .prepare_cached(
+                    "UPDATE jobs SET recipe = ?3, stream = ?4, ended_at = NULL, report = NULL, cancelled_at = NULL
                  WHERE job = ?1 AND run = ?2 AND finished = 0",
-                params![job.as_str(), run, recipe, stream],
-            )
+                )?
+                .execute(params![job.as_str(), run, recipe, stream])
         })?;
         Ok(())
     }

@@ -23,6 +23,8 @@ mod entry;
 mod evidence;
 mod history;
 mod lease;
+#[cfg(test)]
+pub(crate) mod memory;
 mod refusal;
 mod schema;
 mod spooled;

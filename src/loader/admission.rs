@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
-use tokio::task;
 
 use super::error::Error;
 use super::identity::{Candidates, Identity};
 use super::spec::JobSpec;
 use super::stop::Stop;
+use super::task;
 use crate::clock::Clock;
 use crate::dispatcher::{self, cancelled};
 use crate::journal::{self, Begun, Journal, Lease, Work};
@@ -109,6 +109,7 @@ async fn wait_for_lease(
             tracing::warn!("process {} has been at {job} since {}; waiting for it", holder.pid, holder.since);
         }
         tokio::select! {
+            biased;
             () = clock.sleep(LOOK_EVERY) => {}
             () = stop.asked() => return Err(dispatcher::Error::Cancelled.into()),
         }
@@ -135,6 +136,7 @@ pub(super) fn with_requests(
                 break;
             }
             tokio::select! {
+                biased;
                 () = clock.sleep(LOOK_EVERY) => {}
                 () = cancelled(&mut cancel) => break,
                 () = sender.closed() => return,

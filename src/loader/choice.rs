@@ -16,11 +16,11 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
 use tokio::runtime::Handle;
-use tokio::task;
 
 use super::error::Error;
 use super::identity::{Candidates, Identity};
 use super::spec::{CommitScope, JobSpec, WireChoice};
+use super::task;
 use crate::failure::{Code, Failure as _};
 use crate::journal::Journal;
 use crate::model::Label;

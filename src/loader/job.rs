@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
-use tokio::task;
 
 use super::admission::{self, Admission};
 use super::choice::{self, Chosen, Rivals};
@@ -20,7 +19,7 @@ use super::sink::{Exit, InputContext, JobSink};
 use super::spec::{CommitScope, JobSpec};
 use super::spooling::{self, Brakes, Feeder, Way, Writer};
 use super::stop::{self, Stop};
-use super::{Ended, Loader, whole};
+use super::{Ended, Loader, task, whole};
 use crate::clock::rfc3339;
 use crate::dispatcher::{self, Delivered, Dispatcher, Outcome, Policy, Rejects};
 use crate::failure::{Code, Failure as _, chain};
@@ -132,6 +131,7 @@ impl<'a> Account<'a> {
         let first = candidates.first.job.clone();
         let journal = admission.as_ref().map(|admission| admission.journal.as_ref());
         let chosen = tokio::select! {
+            biased;
             chosen = choice::choose(&self.loader.target, spec, inputs, candidates, journal) => chosen?,
             () = stop.asked() => return Err(dispatcher::Error::Cancelled.into()),
         };
@@ -245,6 +245,7 @@ impl<'a> Account<'a> {
             prepare::prepare(target.as_ref(), spec, inputs).await
         };
         let Preparation { inputs, notices, .. } = tokio::select! {
+            biased;
             prepared = preparing => prepared?,
             () = stop.asked() => return Err(dispatcher::Error::Cancelled.into()),
         };
@@ -282,10 +283,7 @@ impl<'a> Account<'a> {
         let sources = inputs.iter().map(|input| input.input.clone()).collect();
         let writer = RejectsWriter::new(&spec.rejects_folder, &started.identity.job);
         let rejects = Arc::new(JobRejects::new(spec, writer, sources, self.loader.progress()));
-        let reading = task::spawn_blocking({
-            let work = self.reading(spec, started, inputs, exit, &filling, &rejects);
-            move || work.run(&halt)
-        });
+        let reading = self.reading(spec, started, inputs, exit, &filling, &rejects).start(halt);
         let mut dispatcher = self.dispatcher(spec, started, limits.parallel, stop.drain.clone(), store.clone());
         if let Some(dispatcher) = &mut dispatcher {
             dispatcher.rejects = Rejects::to(Arc::<JobRejects>::clone(&rejects));

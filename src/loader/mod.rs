@@ -21,10 +21,13 @@ mod refused;
 mod rejected;
 mod resumed;
 mod settle;
+#[cfg(test)]
+mod simulation;
 mod sink;
 mod spec;
 mod spooling;
 mod stop;
+mod task;
 mod together;
 mod values;
 mod whole;

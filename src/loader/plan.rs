@@ -1,7 +1,5 @@
 //! What a job would do: everything that [`Loader::run_until`] does before the first byte is sent, and nothing after it.
 
-use tokio::task;
-
 use super::Loader;
 use super::choice::{self, outline};
 use super::error::Error;
@@ -9,6 +7,7 @@ use super::identity::Candidates;
 use super::prepare::{self, Preparation, Prepared};
 use super::spec::JobSpec;
 use super::stop::Stop;
+use super::task;
 use crate::dispatcher;
 use crate::journal::{Begun, Journal, Work};
 use crate::model::WireFormat;

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
-use tokio::task;
 
 use super::error::Error;
 use super::spec::{CodecChoice, CommitScope, JobSpec, WireChoice};
+use super::task;
 use crate::encoder;
 use crate::failure::{Code, Failure};
 use crate::model::{Codec, Column, Table, WireFormat};

@@ -11,9 +11,11 @@ use super::error::Error;
 use super::prepare::{self, Prepared};
 use super::sink::{InputContext, JobSink};
 use super::spec::JobSpec;
+use super::task;
 use crate::model::{Batch, Codec, InputReport, Reject, WireFormat};
 use crate::pipeline::{self, Context, Failure};
 use crate::reader::{self, Format, Reader};
+use crate::simulated::{Mistake, makes};
 use crate::telemetry::Progress;
 
 /// The reading half of a job: every input in turn, on a thread of its own.
@@ -35,6 +37,15 @@ pub(super) struct Read {
 }
 
 impl Reading {
+    /// Runs on a thread of its own.
+    pub(super) fn start(self, halt: Arc<watch::Sender<bool>>) -> task::JoinHandle<Read> {
+        #[cfg(test)]
+        if crate::simulated::runs() {
+            return super::simulation::read(self, halt);
+        }
+        task::spawn_blocking(move || self.run(&halt))
+    }
+
     /// Reads all inputs. The queue to the dispatcher closes when this returns; `halt` is said first where what still
     /// waits in it must not be sent.
     pub(super) fn run(mut self, halt: &watch::Sender<bool>) -> Read {
@@ -56,6 +67,13 @@ impl Reading {
         Read { ended, reports: self.reports, failure }
     }
 
+    /// What must not be done: a size that depends on the time.
+    #[cold]
+    fn late(&self) -> u64 {
+        let seconds = self.context.clock.now().duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.spec.load_size.0 + seconds.as_secs() % 64
+    }
+
     /// Reads one input. An error without content is a stop that somebody else asked for.
     fn input(&mut self, index: usize, input: Prepared) -> Result<(), Option<Error>> {
         let probed = match input.probed {
@@ -71,7 +89,7 @@ impl Reading {
             stream: input.input.is_stream(),
         };
         let options = pipeline::Options {
-            load_bytes: self.spec.load_size.0,
+            load_bytes: if makes(Mistake::CutByTime) { self.late() } else { self.spec.load_size.0 },
             wire: input.wire,
             codec: self.codec,
             input: index,

@@ -9,7 +9,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task;
 
 use super::error::Error;
 use super::identity::{Candidates, Identity};
@@ -17,6 +16,7 @@ use super::job::{Account, QUEUE_CHUNKS, Started, first_to_tell};
 use super::spec::{CommitScope, JobSpec};
 use super::spooling::{Brakes, Feeder};
 use super::stop::{self, Stop};
+use super::task;
 use super::{Ended, Loader, admission, whole};
 use crate::dispatcher::Dispatcher;
 use crate::governor::Budget;

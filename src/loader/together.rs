@@ -13,7 +13,6 @@
 //! What the jobs are is part of what each of them is: none can be gone on with alone.
 
 use sha2::{Digest as _, Sha256};
-use tokio::task;
 
 use super::choice::Rivals;
 use super::error::Error;
@@ -21,6 +20,7 @@ use super::identity::{Candidates, hex};
 use super::job::{Account, Commenced, Started};
 use super::spec::{CommitScope, JobSpec};
 use super::stop::Stop;
+use super::task;
 use super::{Ended, Loader, whole};
 use crate::dispatcher::Dispatcher;
 use crate::source;

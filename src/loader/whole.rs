@@ -4,21 +4,25 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tokio::task;
 
 use super::choice::Rivals;
 use super::error::Error;
 use super::job::{Account, Started};
 use super::spec::JobSpec;
+use super::task;
 use crate::dispatcher::{Dispatcher, Policy, Rejects};
 use crate::governor::{Gate, Pace, Window};
 use crate::journal::{self, Journal, LoadEntry, Work};
 use crate::model::{Label, LoadState, Report};
+use crate::simulated::{Mistake, makes};
 use crate::telemetry::Progress;
 
 impl Account<'_> {
     /// Rolls back what runs have left open whose place this work takes. Only what the journal names is touched.
     pub(super) async fn sweep(&self, journal: &Arc<Journal>, work: &Work<'_>, spec: &JobSpec) -> Result<(), Error> {
+        if makes(Mistake::NoSweep) {
+            return Ok(());
+        }
         for (job, run) in task::block_in_place(|| journal.abandoned(work, spec.again))? {
             // A process that is at work on it keeps it.
             let own = job == *work.job;
@@ -67,7 +71,11 @@ impl Account<'_> {
             self.back(dispatcher).await?;
             return Err(error);
         }
-        self.forward(dispatcher, cancel).await
+        let result = self.forward(dispatcher, cancel).await;
+        if result.is_err() && makes(Mistake::RollBackDecided) {
+            dispatcher.roll_back_all(open(entries(dispatcher)?)).await;
+        }
+        result
     }
 
     /// Rolls back what is open of this run.
@@ -99,6 +107,9 @@ impl Account<'_> {
         let stale = open(entries(dispatcher)?).into_iter().filter(|(label, _)| !prepared.contains(label)).collect();
         dispatcher.roll_back_all(stale).await;
         dispatcher.all_prepared(&prepared).await?;
+        if makes(Mistake::CommitBeforeDecision) {
+            dispatcher.commit_all(open(entries(dispatcher)?), &watch::channel(false).1).await;
+        }
         // From now on whoever begins the other way finds these prepared.
         if let Some(rivals) = rivals {
             rivals.none().await?;

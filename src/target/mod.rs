@@ -36,6 +36,8 @@ pub mod request;
 mod route;
 mod schema;
 pub mod setting;
+#[cfg(test)]
+pub(crate) mod simulated;
 mod sql;
 pub mod starrocks;
 mod symptom;

@@ -26,6 +26,7 @@ use super::sql::{self, QueryResult};
 use super::url::{Scheme, TargetUrl, encode_segment};
 use super::{Capacity, Error, LabelState, LoadSettings, Loaded, Overload, Prepared, Target};
 use crate::model::{Chunk, Column, Label, Secret, Table};
+use crate::simulated::{Mistake, makes};
 
 /// The longest answer to a load or a question that is read.
 pub(super) const ANSWER_BYTES_MAX: usize = 16 << 20;
@@ -228,6 +229,9 @@ impl StarRocks {
         let (database, table) = self.place()?;
         let address = reached.address.to_string();
         let place = format!("{database}.{table}");
+        if makes(Mistake::TrustStatus) && reply::parse(&reached.answer.body).is_none() && reached.answer.status == 200 {
+            return Ok(Loaded::before(true));
+        }
         let Some(reply) =
             reply::parse(&reached.answer.body).filter(|_| reached.answer.status != StatusCode::UNAUTHORIZED)
         else {
@@ -345,6 +349,11 @@ impl Target for StarRocks {
     }
 
     async fn capacity(&self) -> Capacity {
+        // It is asked for over a port that is not simulated, and within a time that is not.
+        #[cfg(test)]
+        if crate::simulated::runs() {
+            return Capacity::default();
+        }
         self.ask_capacity().await
     }
 
