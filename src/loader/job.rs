@@ -176,7 +176,7 @@ impl<'a> Account<'a> {
             inputs: identity.guarded(),
         };
         if !spec.again {
-            task::block_in_place(|| spooling::refuse_other_work(journal, &identity))?;
+            task::block_in_place(|| spooling::refuse_other_work(journal, identity))?;
         }
         self.sweep(journal, &work, spec).await?;
         let now = self.loader.clock.now();
@@ -187,11 +187,11 @@ impl<'a> Account<'a> {
                 self.report = Report { state: JobState::AlreadyLoaded, ..*report };
                 self.already = Some(at);
                 // A process that died between the end of the job and this left it.
-                task::block_in_place(|| spooling::clear(&journal, &identity.job, |_| true))?;
+                task::block_in_place(|| spooling::clear(journal, &identity.job, |_| true))?;
                 return Ok(None);
             }
         };
-        task::block_in_place(|| spooling::clear(&journal, &identity.job, |older| older < run))?;
+        task::block_in_place(|| spooling::clear(journal, &identity.job, |older| older < run))?;
         if spec.commit == CommitScope::Job {
             task::block_in_place(|| journal.as_a_whole(&identity.job, run))?;
         }
