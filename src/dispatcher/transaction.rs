@@ -8,7 +8,8 @@
 //!
 //! Nothing of it is in the table before the commit, so that every failure has one remedy: away with the transaction, and
 //! once more from its start. A label that this journal has never sent under belongs to somebody else, whose transaction is
-//! waited for and not touched; so that two do not wait for each other, the first load of a job goes alone.
+//! waited for and not touched. So that two do not wait for each other, the first load of a job goes alone, and nobody waits
+//! for long who holds others.
 
 use std::time::Duration;
 
@@ -27,6 +28,10 @@ use crate::telemetry::Progress;
 
 /// How long a failed job tries to roll a transaction back, before it leaves that to the next run.
 const ROLL_BACK_MAX: Duration = Duration::from_mins(1);
+
+/// How long a load is waited for that somebody else has begun, while other loads of the job are prepared here. Whoever has
+/// them all waits for nothing, so that such a one may wait for ours: then both have to give up what they hold.
+const CROSSED_MAX: Duration = Duration::from_secs(15);
 
 impl Run {
     /// Prepares one chunk.
@@ -151,7 +156,11 @@ impl Run {
     }
 
     async fn end(&mut self, goal: Goal) -> Result<Result<End, String>, Error> {
-        let ending = self.dispatcher.ending(self.dispatcher.policy.settle_max);
+        let patience = match goal {
+            Goal::LeaveAlone if !self.alone => CROSSED_MAX,
+            _ => self.dispatcher.policy.settle_max,
+        };
+        let ending = self.dispatcher.ending(patience);
         let ended = tokio::select! {
             biased;
             ended = ending.reach(goal, &self.delivery.label) => ended,

@@ -199,3 +199,12 @@ async fn what_was_to_be_rolled_back_and_is_in_the_table_counts_with_its_rows() {
     assert_eq!(done, [(delivery.label.clone(), LoadState::Visible)]);
     assert_eq!(world.journal.loads(&job(), 0).unwrap()[0].1.rows_loaded, 1, "ROWS-1");
 }
+
+#[tokio::test]
+async fn whoever_holds_other_loads_does_not_wait_long_for_one_that_is_taken() {
+    let world = World::new(&[Step::Succeed, Step::Taken], &[LabelState::Prepared]);
+    let outcome = world.prepare(vec![world.delivery(1), world.delivery(2)]).await;
+    assert!(matches!(outcome.failure, Some(Error::Failed { .. })), "{outcome:?}");
+    assert!(world.clock.passed() < Duration::from_secs(60), "{:?}", world.clock.passed());
+    assert_eq!(outcome.delivered[0].state, LoadState::Prepared, "the job's end rolls it back");
+}
