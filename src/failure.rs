@@ -81,6 +81,9 @@ codes! {
     QueryFailed "L2013" "the query failed",
     QuestionRefused "L2014" "a node refuses a question about the cluster",
     NodeDown "L2015" "a node of the cluster is not well",
+    TooManyLoads "L2050" "the job has more loads than can be prepared at once",
+    Contested "L2051" "the same job is under way in another way",
+    AnotherFailed "L2052" "another job that it belongs together with failed",
     RejectsUnwritable "L3001" "the rejects cannot be written",
     JournalUnusable "L3002" "the journal cannot be used",
     Interrupted "L3003" "the job was interrupted",
@@ -89,9 +92,13 @@ codes! {
     JobUnknown "L3006" "no such job in the journal",
     NotResumable "L3007" "the job cannot be resumed or stopped from here",
     DeadlinePassed "L3008" "the job took longer than it may",
+    StreamBrokeOff "L3020" "the stream broke off before its end",
+    SpoolUnusable "L3021" "the spool cannot be used",
+    SpoolDamaged "L3022" "the spool is damaged",
     Usage "L4001" "the command line is wrong",
     TargetInvalid "L4002" "the target's address is wrong",
     SettingUnknown "L4003" "no such Stream Load setting",
+    JobFileWrong "L4010" "the job file is wrong",
 }
 
 impl fmt::Display for Code {

@@ -10,9 +10,9 @@
 //!
 //! | what | modules |
 //! |---|---|
-//! | words, imported by everyone | [`model`], [`failure`], [`clock`], [`near`] |
+//! | words, imported by everyone | [`model`], [`failure`], [`clock`], [`near`], `simulated` |
 //! | what the outside sees | [`telemetry`] |
-//! | parts, strangers to each other | [`source`], [`reader`], [`encoder`], [`compressor`], [`target`], [`journal`], [`governor`], `sandbox` |
+//! | parts, strangers to each other | [`source`], [`reader`], [`encoder`], [`compressor`], [`target`], [`journal`], [`governor`], [`spool`], `sandbox` |
 //! | engine, introducing parts to each other | [`planner`], [`pipeline`], [`dispatcher`] |
 //! | the door for users of the library | [`loader`] |
 //! | faces | [`config`], [`cli`] |
@@ -50,6 +50,7 @@ pub mod clock;
 pub mod failure;
 pub mod model;
 pub mod near;
+mod simulated;
 
 pub mod telemetry;
 
@@ -61,6 +62,7 @@ pub mod reader;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod source;
+pub mod spool;
 pub mod target;
 
 pub mod dispatcher;

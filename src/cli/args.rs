@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use super::journal_args::{CancelArgs, RejectsArgs, ResumeArgs, StatusArgs};
+use super::journal_args::{CancelArgs, RejectsArgs, ResumeArgs, SecretArgs, StatusArgs};
 use crate::config::{self, ConnectOptions, CsvOptions, Format, PasswordFrom, ReadingOptions};
 use crate::loader::RejectLimit;
+use crate::model::unit::InvalidByteCount;
 use crate::model::{ByteCount, JobId, Label, Secret};
 use crate::telemetry::setup;
 
@@ -28,6 +29,10 @@ pub(super) struct Args {
 pub(super) enum Command {
     /// Load files (CSV, NDJSON, JSON, Parquet, Arrow; compressed or not), or standard input, into a table.
     Import(Box<ImportArgs>),
+    /// Say what an import would do, and whether it could: takes what `import` takes, sends nothing, makes nothing.
+    Plan(Box<ImportArgs>),
+    /// Do the imports of a job file, in turn or all of them together.
+    Run(RunArgs),
     /// List the jobs of the journal, newest first, or show one with its loads.
     Status(StatusArgs),
     /// Go on with an unfinished import, as it was begun.
@@ -182,6 +187,7 @@ pub(super) enum TableOutput {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Commit {
+    Auto,
     Load,
     Job,
 }
@@ -244,8 +250,9 @@ pub(super) struct ImportArgs {
     #[arg(help_heading = "Rows", long, value_name = "FOLDER", default_value = "shipload-rejects")]
     pub(super) rejects: PathBuf,
     /// What becomes visible at once: each load when it lands, or the whole job, all or nothing. A job is prepared load by
-    /// load and committed at the end; its rows travel as JSON.
-    #[arg(help_heading = "Loads", long, value_enum, default_value_t = Commit::Load)]
+    /// load and committed at the end; its rows travel as JSON. Auto is the job where that is a matter of a few loads for which the
+    /// server has room, and a job that is begun stays what it is.
+    #[arg(help_heading = "Loads", long, value_enum, default_value_t = Commit::Auto)]
     pub(super) commit: Commit,
     /// The text format on the wire; auto is CSV where it can carry the table's types.
     #[arg(help_heading = "Loads", long, value_enum, default_value_t = Wire::Auto)]
@@ -266,6 +273,13 @@ pub(super) struct ImportArgs {
     /// the sandbox's folder for a sandbox.
     #[arg(help_heading = "Job", long, value_name = "FOLDER", env = "SHIPLOAD_STATE_DIR")]
     pub(super) state_dir: Option<PathBuf>,
+    /// The folder in which what is read of a stream lies until it is settled, so that it survives this process; `spool` in the
+    /// journal's folder when left out.
+    #[arg(help_heading = "Job", long, value_name = "FOLDER")]
+    pub(super) spool: Option<PathBuf>,
+    /// How much of it may lie there: a full spool makes the reader wait. `none` keeps it in memory only.
+    #[arg(help_heading = "Job", long, value_name = "SIZE", default_value_t = crate::loader::SPOOL, value_parser = size_or_none)]
+    pub(super) spool_size: ByteCount,
     /// Another Stream Load header, such as `partial_update=true`; `shipload explain L4003` lists them. May be repeated.
     #[arg(help_heading = "Loads", long = "set", value_name = "HEADER=VALUE")]
     pub(super) set: Vec<String>,
@@ -279,7 +293,23 @@ pub(super) struct ImportArgs {
     /// The time zone of time functions in --columns and --where.
     #[arg(help_heading = "Loads", long, value_name = "NAME", default_value = "UTC")]
     pub(super) timezone: String,
+    /// The job file whose loads are committed together with this one.
+    #[arg(long, hide = true, value_name = "FILE")]
+    pub(super) part_of: Option<PathBuf>,
     /// How the report is shown.
+    #[arg(help_heading = None, long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RunArgs {
+    /// A TOML file with one table `[[load]]` per import; settings are the flags of `import`, with `_` for `-`. With `commit =
+    /// "job"` at its top all of them are committed together.
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    #[command(flatten)]
+    pub(super) secret: SecretArgs,
+    /// How the reports are shown; in JSON they are one object, with the reports in `jobs`.
     #[arg(help_heading = None, long, value_enum, default_value_t = Output::Text)]
     pub(super) output: Output,
 }
@@ -482,6 +512,10 @@ fn byte(text: &str) -> Result<u8, String> {
         }
         _ => Err(expected()),
     }
+}
+
+fn size_or_none(text: &str) -> Result<ByteCount, String> {
+    if text == "none" { Ok(ByteCount(0)) } else { text.parse().map_err(|error: InvalidByteCount| error.to_string()) }
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

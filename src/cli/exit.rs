@@ -29,11 +29,26 @@ impl Exit {
     /// The exit code of a failure.
     pub(super) fn of(failure: &dyn Failure) -> Self {
         match failure.code() {
-            Code::Usage | Code::TargetInvalid | Code::SettingUnknown | Code::MemoryTooSmall => Self::Usage,
-            Code::RejectLimit => Self::RejectLimit,
+            Code::Usage | Code::TargetInvalid | Code::SettingUnknown | Code::MemoryTooSmall | Code::JobFileWrong => {
+                Self::Usage
+            }
+            Code::RejectLimit | Code::RowsRefused => Self::RejectLimit,
             Code::InDoubt | Code::CountsDisagree => Self::InDoubt,
             Code::Interrupted => Self::Interrupted,
             _ => Self::Failed,
+        }
+    }
+
+    /// How bad it is, to find the worst of several: what needs a person most comes last.
+    pub(super) fn badness(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::SomeRejected => 1,
+            Self::RejectLimit => 2,
+            Self::Usage => 3,
+            Self::Failed => 4,
+            Self::Interrupted | Self::Terminated => 5,
+            Self::InDoubt => 6,
         }
     }
 

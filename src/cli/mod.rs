@@ -5,6 +5,7 @@
 mod args;
 mod command;
 mod exit;
+mod job_file;
 mod journal_args;
 mod recipe;
 mod render;
@@ -33,10 +34,12 @@ pub fn run() -> ExitCode {
     panics::hush_caught();
     match args.command {
         Command::Import(args) => command::import::run(*args),
+        Command::Plan(args) => command::plan::run(&args),
         Command::Status(args) => command::status::run(&args),
         Command::Resume(args) => command::resume::run(&args),
         Command::Cancel(args) => command::cancel::run(&args),
         Command::Rejects(args) => command::rejects::run(&args),
+        Command::Run(args) => command::run::run(&args),
         Command::Sql(args) => command::sql::run(args),
         Command::Cluster(args) => command::cluster::run(args),
         Command::Schema(args) => command::schema::run(args),
@@ -69,5 +72,5 @@ fn asks_for_json(arguments: impl Iterator<Item = String>) -> bool {
     let arguments: Vec<String> = arguments.collect();
     let said = |pair: &[String]| pair == ["--output", "json"];
     let output = arguments.windows(2).any(said) || arguments.iter().any(|argument| argument == "--output=json");
-    output && arguments.iter().any(|argument| argument == "import")
+    output && arguments.iter().any(|argument| argument == "import" || argument == "plan")
 }

@@ -27,9 +27,14 @@ impl Recipe {
     /// in, or with arguments that are no text.
     pub(super) fn of_this_process(args: &ImportArgs) -> Option<Self> {
         let arguments: Option<Vec<String>> = env::args_os().skip(1).map(|one| one.into_string().ok()).collect();
+        Self::of(args, arguments?)
+    }
+
+    /// The recipe of an import that would be typed so, in the folder where this process is.
+    pub(super) fn of(args: &ImportArgs, arguments: Vec<String>) -> Option<Self> {
         Some(Self {
             folder: env::current_dir().ok().filter(|folder| folder.to_str().is_some())?,
-            arguments: without_secrets(arguments?),
+            arguments: without_secrets(arguments),
             sandbox_folder: args.target.sandbox_dir.clone(),
         })
     }

@@ -218,6 +218,17 @@ impl Connected {
         Ok(Loader::new(Arc::<StarRocks>::clone(&self.target)).called(&self.address))
     }
 
+    /// What tells its cluster from others: the frontends, or the sandbox's folder.
+    #[must_use]
+    pub fn cluster_name(&self) -> String {
+        if let Some(folder) = &self.sandbox_folder {
+            return folder.display().to_string();
+        }
+        let mut frontends = self.target.frontends();
+        frontends.sort_unstable();
+        frontends.join(",")
+    }
+
     /// What a person should know about the way there.
     #[must_use]
     pub fn notices(&self) -> &[String] {
@@ -250,6 +261,14 @@ impl Connected {
     /// When the target refuses it or cannot be reached.
     pub async fn sql(&self, query: &str) -> Result<QueryResult, target::Error> {
         self.target.sql(query, self.place.0.as_deref()).await
+    }
+
+    /// Looks whether the user gets in over the MySQL port, over which tables are made.
+    ///
+    /// # Errors
+    /// When it cannot be reached or refuses the user.
+    pub async fn may_log_in(&self) -> Result<(), target::Error> {
+        self.target.may_log_in().await
     }
 
     /// The operator's view of it.

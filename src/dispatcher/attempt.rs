@@ -1,6 +1,5 @@
 //! One delivery from its journal entry to its settled outcome.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -12,6 +11,7 @@ use crate::failure::{Code, Disposition, Failure, chain};
 use crate::governor::Pass;
 use crate::journal::{LoadEntry, Settled};
 use crate::model::{Label, LoadState};
+use crate::simulated::{Mistake, draw, makes};
 use crate::target::{self, LabelState, Loaded};
 use crate::telemetry::Progress;
 
@@ -24,28 +24,6 @@ const ASK_AFTER_CANCEL_EVERY: Duration = Duration::from_millis(200);
 
 /// How long one of them may take. Whoever pressed Ctrl-C waits for it.
 const ASK_AFTER_CANCEL_MAX: Duration = Duration::from_secs(2);
-
-/// Delivers one chunk; the account says how it stands even when it failed.
-pub(super) async fn deliver(
-    dispatcher: Dispatcher,
-    delivery: Delivery,
-    cancel: watch::Receiver<bool>,
-    alone: bool,
-) -> (Delivered, Option<Error>) {
-    let mut run = Run {
-        delivered: account(&delivery),
-        dispatcher,
-        delivery,
-        cancel,
-        alone,
-        open: false,
-        asked_before: false,
-        refusals: Refusals::default(),
-    };
-    let result = if run.dispatcher.whole { run.prepare_until_settled().await } else { run.send_until_settled().await };
-    let failure = result.err();
-    (run.delivered, failure)
-}
 
 /// Ends when the job is cancelled, and never otherwise.
 pub async fn cancelled(cancel: &mut watch::Receiver<bool>) {
@@ -109,6 +87,36 @@ enum Answer {
 }
 
 impl Run {
+    pub(super) fn new(dispatcher: Dispatcher, delivery: Delivery, cancel: watch::Receiver<bool>) -> Self {
+        Self {
+            delivered: account(&delivery),
+            dispatcher,
+            delivery,
+            cancel,
+            alone: false,
+            open: false,
+            asked_before: false,
+            refusals: Refusals::default(),
+        }
+    }
+
+    /// Delivers one chunk; the account says how it stands even when it failed.
+    pub(super) async fn deliver(&mut self) -> Result<(), Error> {
+        if self.dispatcher.whole { self.prepare_until_settled().await } else { self.send_until_settled().await }
+    }
+
+    /// Makes sure that nothing of a refused load is applied, or ever will be, before its rows go under other labels. A load
+    /// that is applied after all is settled; then there is nothing left to do.
+    pub(super) async fn is_out_of_the_way(&mut self) -> Result<bool, Error> {
+        // A transaction was rolled back, and its state asked for, before its failure was told.
+        if !self.dispatcher.whole
+            && let Answer::Applied { visible } = self.resolve(None).await?
+        {
+            self.settle(&Loaded::before(visible))?;
+        }
+        Ok(self.delivered.state == LoadState::Aborted && !self.open)
+    }
+
     /// Takes over what is written down about the label; whether that settles it.
     pub(super) fn known(&mut self, known: &LoadEntry) -> Result<bool, Error> {
         let chunk = &self.delivery.chunk;
@@ -134,7 +142,11 @@ impl Run {
         let started = self.dispatcher.clock.instant();
         let entry = self.entry();
         let dispatcher = &self.dispatcher;
-        let known = dispatcher.journal.sending(&dispatcher.job, dispatcher.run, &self.delivery.label, &entry)?;
+        let known = if makes(Mistake::JournalAfterwards) {
+            None
+        } else {
+            dispatcher.journal.sending(&dispatcher.job, dispatcher.run, &self.delivery.label, &entry)?
+        };
         if let Some(known) = &known
             && self.known(known)?
         {
@@ -160,6 +172,8 @@ impl Run {
                     wait
                 }
                 Decision::GiveUp => return self.give_up(error, started),
+                Decision::Ask(_) if makes(Mistake::LostIsLoaded) => return self.settle(&Loaded::before(true)),
+                Decision::Ask(_) if makes(Mistake::LostIsFailed) => return self.give_up(error, started),
                 Decision::Ask(wait) => {
                     self.warn(&error, "asking how its label stands");
                     match self.resolve(Some(error)).await? {
@@ -170,7 +184,21 @@ impl Run {
                 }
             };
             self.back_off(wait).await?;
+            if makes(Mistake::NewLabelPerRetry) {
+                self.rename()?;
+            }
         }
+    }
+
+    /// What must not be done: a label of its own for a retry.
+    #[cold]
+    fn rename(&mut self) -> Result<(), Error> {
+        let label = format!("{}-{}", self.delivery.label, self.delivered.attempts);
+        self.delivery.label = label.parse().expect("it is a little longer");
+        self.delivered.label = self.delivery.label.clone();
+        let (dispatcher, entry) = (&self.dispatcher, self.entry());
+        dispatcher.journal.sending(&dispatcher.job, dispatcher.run, &self.delivery.label, &entry)?;
+        Ok(())
     }
 
     /// What to do about a failed attempt. A busy target is waited for; everything else uses up attempts.
@@ -215,6 +243,7 @@ impl Run {
         let chunk = &self.delivery.chunk;
         self.delivered.attempts += 1;
         let result = tokio::select! {
+            biased;
             result = self.dispatcher.target.load(&self.delivery.label, chunk, &self.delivery.settings) => Some(result),
             () = cancelled(&mut self.cancel) => None,
         };
@@ -236,13 +265,15 @@ impl Run {
             self.dispatcher.gate.enter().await
         };
         tokio::select! {
+            // Nothing is begun once it was said to end, also where there is room at once.
+            biased;
+            () = cancelled(&mut self.cancel) => Err(self.settle_after_cancel().await),
+            () = cancelled(&mut self.dispatcher.drain) => Err(self.leave()),
             pass = waiting => {
                 let at_once = pass.inside() as u64;
                 self.dispatcher.progress.attempts_at_once_max.fetch_max(at_once, Ordering::Relaxed);
                 Ok(pass)
             }
-            () = cancelled(&mut self.cancel) => Err(self.settle_after_cancel().await),
-            () = cancelled(&mut self.dispatcher.drain) => Err(self.leave()),
         }
     }
 
@@ -275,10 +306,14 @@ impl Run {
             let asking = async {
                 let state = dispatcher.target.label_state(label).await;
                 let unknown = matches!(state, Ok(LabelState::Unknown));
-                let forgotten = if unknown { forgotten_before(dispatcher, label).await? } else { None };
-                Ok::<_, Error>((state, forgotten))
+                Ok::<_, Error>(match if unknown { forgotten_before(dispatcher, label).await? } else { Ok(None) } {
+                    Ok(forgotten) => (state, forgotten),
+                    // Nobody says whether it was forgotten: as good as no answer.
+                    Err(error) => (Err(error), None),
+                })
             };
             let asked = tokio::select! {
+                biased;
                 asked = asking => Some(asked?),
                 () = cancelled(&mut self.cancel) => None,
             };
@@ -377,6 +412,7 @@ impl Run {
     /// Waits before something is asked again, or ends at once when the job is cancelled.
     async fn pause(&mut self, wait: Duration) -> Result<(), Error> {
         tokio::select! {
+            biased;
             () = self.dispatcher.clock.sleep(wait) => Ok(()),
             () = cancelled(&mut self.cancel) => Err(self.settle_after_cancel().await),
         }
@@ -385,6 +421,7 @@ impl Run {
     /// The same before something is sent again. Nothing is under way meanwhile, so that a drain ends it, too.
     pub(super) async fn back_off(&mut self, wait: Duration) -> Result<(), Error> {
         tokio::select! {
+            biased;
             () = self.dispatcher.clock.sleep(wait) => Ok(()),
             () = cancelled(&mut self.cancel) => Err(self.settle_after_cancel().await),
             () = cancelled(&mut self.dispatcher.drain) => Err(self.leave()),
@@ -405,6 +442,8 @@ impl Run {
                     let visible = matches!(state, Ok(LabelState::Visible));
                     return self.settle(&Loaded::before(visible)).err().unwrap_or(Error::Cancelled);
                 }
+                // What an earlier attempt may have applied, the server may have forgotten: the next run looks closer.
+                Ok(LabelState::Unknown) if self.open || self.asked_before => return Error::Cancelled,
                 Ok(LabelState::Aborted | LabelState::Unknown) => {
                     self.delivered.state = LoadState::Aborted;
                     return self.record().err().unwrap_or(Error::Cancelled);
@@ -434,18 +473,16 @@ impl Run {
 
 /// A load that was settled before this one, and that the server does not know any more: what it calls unknown then may have
 /// been applied and forgotten, and sending it again would double its rows (SR §5.3).
-async fn forgotten_before(dispatcher: &Dispatcher, label: &Label) -> Result<Option<Label>, Error> {
+async fn forgotten_before(
+    dispatcher: &Dispatcher,
+    label: &Label,
+) -> Result<Result<Option<Label>, target::Error>, Error> {
+    if makes(Mistake::ForgottenIsNew) {
+        return Ok(Ok(None));
+    }
     let Some(before) = dispatcher.journal.settled_before(&dispatcher.job, dispatcher.run, label)? else {
-        return Ok(None);
+        return Ok(Ok(None));
     };
     let state = dispatcher.target.label_state(&before).await;
-    Ok(matches!(state, Ok(LabelState::Unknown)).then_some(before))
-}
-
-/// A random number from 0 to 1; the seed of every hash map is one.
-pub(super) fn draw() -> f64 {
-    let bits = RandomState::new().build_hasher().finish() >> 11;
-    #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
-    let draw = bits as f64 / (1_u64 << 53) as f64;
-    draw
+    Ok(state.map(|state| (state == LabelState::Unknown).then_some(before)))
 }

@@ -11,6 +11,7 @@ use super::retry::Policy;
 use crate::clock::Clock;
 use crate::failure::chain;
 use crate::model::Label;
+use crate::simulated::{Mistake, makes};
 use crate::target::{LabelState, Target};
 
 /// What is to become of a transaction.
@@ -69,6 +70,9 @@ pub(super) fn start(goal: Goal) -> Action {
 /// What to do next.
 pub(super) fn step(goal: Goal, event: Event) -> Action {
     match (goal, event) {
+        (Goal::RollBack, Event::Done { .. } | Event::Failed) if makes(Mistake::TrustRollback) => {
+            Action::End(End::Nothing(LabelState::Aborted))
+        }
         (Goal::Commit, Event::Done { visible }) => Action::End(End::Applied { visible }),
         (_, Event::Done { .. } | Event::Failed) => Action::Ask,
         (_, Event::Silence) => Action::AskLater,

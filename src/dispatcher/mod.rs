@@ -17,8 +17,13 @@
 //! of loads under way ([`Gate`]) becomes smaller.
 
 mod attempt;
+mod bisection;
 mod ending;
+mod matching;
+mod parts;
+mod reject;
 mod retry;
+mod rows;
 
 #[cfg(test)]
 mod tests;
@@ -36,10 +41,12 @@ use crate::failure::{Code, Failure};
 use crate::governor::{Gate, Pace, Permit};
 use crate::journal::{self, Journal};
 use crate::model::{Chunk, JobId, Label, LoadState, Origin};
+use crate::spool::Store;
 use crate::target::{self, LoadSettings, Target};
 use crate::telemetry::Progress;
 
 pub use attempt::cancelled;
+pub use reject::{RefusedRow, RejectFailure, RejectSink, Rejects, Sent};
 pub use retry::Policy;
 
 /// A chunk to deliver.
@@ -138,6 +145,21 @@ pub enum Error {
         /// The labels, and what is known of each.
         loads: Vec<(Label, String)>,
     },
+    /// The target refused more rows of a load than may be rejected.
+    #[error("the target refused {refused} of the {rows} rows of load {label}, more than may be rejected")]
+    Refused {
+        /// The label.
+        label: Label,
+        /// How many of its rows the target refused at least.
+        refused: u64,
+        /// Its rows.
+        rows: u64,
+        /// What the target said.
+        source: target::Error,
+    },
+    /// A refused row could not be put among the rejects.
+    #[error(transparent)]
+    Rejects(#[from] RejectFailure),
     /// The job was cancelled.
     #[error("the job was cancelled")]
     Cancelled,
@@ -157,6 +179,8 @@ impl Failure for Error {
             Self::NotPrepared { .. } => Code::RequestRefused,
             Self::Disagreed { .. } => Code::CountsDisagree,
             Self::OtherRows { .. } | Self::Broken(_) => Code::JournalUnusable,
+            Self::Refused { .. } => Code::RowsRefused,
+            Self::Rejects(error) => error.code(),
             Self::Cancelled => Code::Interrupted,
             Self::Journal(error) => error.code(),
         }
@@ -177,12 +201,14 @@ impl Failure for Error {
             ),
             Self::OtherRows { .. } => Some(
                 "the input has changed since the interrupted run: restore it to finish that one, or give the work another \
-                 --job name to load everything anew"
+                 --job name to load everything anew; what a stream has left in the spool goes with `shipload cancel`"
                     .to_owned(),
             ),
             Self::Disagreed { label } => Some(format!(
                 "compare the table with the input for the rows of {label}; when that is settled, --again loads anew"
             )),
+            Self::Refused { .. } => Some("allow some with --max-rejects, or correct the rows".to_owned()),
+            Self::Rejects(error) => error.hint(),
             Self::Cancelled => Some("run the same command again to go on".to_owned()),
             Self::Journal(error) => error.hint(),
             Self::Broken(_) => Some("run the same command again; please report this as a bug".to_owned()),
@@ -221,6 +247,18 @@ pub struct Dispatcher {
     pub drain: watch::Receiver<bool>,
     /// Whether loads are only prepared, to be committed all at once.
     pub whole: bool,
+    /// Where rows go that the target refuses.
+    pub rejects: Rejects,
+    /// Where chunks lie until they are settled, for a job that reads a stream.
+    pub spool: Option<Arc<Store>>,
+}
+
+/// How one delivery ended.
+struct Ended {
+    label: Label,
+    /// What was loaded: it, or its parts.
+    delivered: Vec<Delivered>,
+    failure: Option<Error>,
 }
 
 /// How a dispatcher ended.
@@ -258,7 +296,14 @@ impl Dispatcher {
             }
             let limit = if alone { 1 } else { self.gate.limit() };
             tokio::select! {
-                // Each of these loses nothing when another one is first.
+                // Each of these loses nothing when another one is first. What has ended is looked at first: after a failure
+                // nothing more is begun.
+                biased;
+                Some(ended) = under_way.join_next() => {
+                    self.end(&mut outcome, ended);
+                    // A load without a row has no transaction.
+                    alone &= outcome.delivered.iter().all(|load| load.rows_loaded == 0);
+                }
                 delivery = deliveries.recv(), if open && under_way.len() < limit => match delivery {
                     // The halt may have been said while this one waited in the queue.
                     Some(delivery) if !*halt.borrow() && !*drain.borrow() => match self.same_rows_as_before(&delivery) {
@@ -268,11 +313,6 @@ impl Dispatcher {
                     Some(_) => {}
                     None => drained = true,
                 },
-                Some(ended) = under_way.join_next() => {
-                    self.end(&mut outcome, ended);
-                    // A load without a row has no transaction.
-                    alone &= outcome.delivered.last().is_none_or(|load| load.rows_loaded == 0);
-                }
                 () = attempt::cancelled(&mut cancel), if open => {}
                 () = attempt::cancelled(&mut drain), if open => {}
                 else => break,
@@ -291,24 +331,27 @@ impl Dispatcher {
         before.map_or(Ok(()), |before| Err(Error::OtherRows { label: label.clone(), before, now: chunk.rows }))
     }
 
-    fn begin(
-        &self,
-        under_way: &mut JoinSet<(Delivered, Option<Error>)>,
-        delivery: Delivery,
-        cancel: &watch::Receiver<bool>,
-        alone: bool,
-    ) {
+    fn begin(&self, under_way: &mut JoinSet<Ended>, delivery: Delivery, cancel: &watch::Receiver<bool>, alone: bool) {
         self.progress.loads_in_flight.fetch_add(1, Ordering::Relaxed);
-        under_way.spawn(attempt::deliver(self.clone(), delivery, cancel.clone(), alone));
+        let (dispatcher, label, cancel) = (self.clone(), delivery.label.clone(), cancel.clone());
+        under_way.spawn(async move {
+            let (delivered, failure) = parts::deliver(dispatcher, delivery, cancel, alone).await;
+            Ended { label, delivered, failure }
+        });
     }
 
-    fn end(&self, outcome: &mut Outcome, ended: Result<(Delivered, Option<Error>), JoinError>) {
+    fn end(&self, outcome: &mut Outcome, ended: Result<Ended, JoinError>) {
         self.progress.loads_in_flight.fetch_sub(1, Ordering::Relaxed);
         match ended {
-            Ok((delivered, failure)) => {
-                Progress::add(&self.progress.rows_loaded, delivered.rows_loaded);
+            Ok(Ended { label, delivered, failure }) => {
+                Progress::add(&self.progress.rows_loaded, delivered.iter().map(|load| load.rows_loaded).sum());
                 Progress::add(&self.progress.loads_settled, u64::from(failure.is_none()));
-                outcome.delivered.push(delivered);
+                if let Some(spool) = self.spool.as_ref().filter(|_| failure.is_none()) {
+                    // A load that was taken apart is settled by its parts.
+                    let prepared = delivered.iter().any(|load| load.state == LoadState::Prepared);
+                    spool.settled(&label, prepared);
+                }
+                outcome.delivered.extend(delivered);
                 outcome.failure = outcome.failure.take().or(failure);
             }
             Err(error) => outcome.failure = outcome.failure.take().or(Some(error.into())),

@@ -12,7 +12,7 @@ use crate::clock::HandClock;
 use crate::failure::Disposition;
 use crate::governor::{Budget, Window};
 use crate::journal::{LoadEntry, Settled, Work};
-use crate::model::{Codec, Column, Table, WireFormat};
+use crate::model::{Codec, Column, Origins, Table, WireFormat};
 use crate::target::{LabelState, Loaded, Overload};
 
 /// What the target does when a load arrives.
@@ -28,6 +28,8 @@ enum Step {
     /// Somebody else has the label.
     Taken,
     Refuse,
+    /// Nothing was applied: so many rows are at fault.
+    RefuseRows(u64),
     /// No answer ever comes.
     Hang,
 }
@@ -56,6 +58,12 @@ fn failure(disposition: Disposition) -> target::Error {
     };
     assert_eq!(error.disposition(), disposition);
     error
+}
+
+/// What a server says that names no rows.
+fn refused_rows(chunk: &Chunk, filtered: u64) -> target::Error {
+    let (message, samples, lines) = ("too many filtered rows".to_owned(), Vec::new(), Vec::new());
+    target::Error::RowsRefused { message, total: chunk.rows, filtered, samples, lines, log: None }
 }
 
 fn overload() -> target::Error {
@@ -91,6 +99,7 @@ impl Target for Script {
             Step::Overload => Err(overload()),
             Step::Lose | Step::Taken => Err(failure(Disposition::Resolve)),
             Step::Refuse => Err(failure(Disposition::Abort)),
+            Step::RefuseRows(filtered) => Err(refused_rows(chunk, filtered)),
             Step::Hang => std::future::pending().await,
         }
     }
@@ -107,6 +116,7 @@ impl Target for Script {
             Step::Taken => Err(target::Error::LabelBusy { label: label.to_string(), message: "RUNNING".into() }),
             Step::Lose => Err(failure(Disposition::Resolve)),
             Step::Refuse => Err(failure(Disposition::Abort)),
+            Step::RefuseRows(filtered) => Err(refused_rows(chunk, filtered)),
             Step::Hang => std::future::pending().await,
         }
     }
@@ -186,6 +196,8 @@ impl World {
             gate: Gate::new(Window::fixed(parallel), Arc::new(self.clock.clone())),
             drain: self.drain.subscribe(),
             whole: false,
+            rejects: Rejects::none(),
+            spool: None,
         }
     }
 
@@ -202,6 +214,7 @@ impl World {
             input: 0,
             from: place,
             to: place,
+            origins: Origins::default(),
         };
         let label = format!("label-{number}").parse().unwrap();
         Delivery { label, chunk, settings: Arc::default(), permit: self.budget.take(4).unwrap() }
@@ -435,6 +448,18 @@ async fn a_cancel_cuts_the_load_off_and_learns_how_it_stands() {
     assert_eq!(*lock(&world.script.asked), 2);
 }
 
+#[tokio::test]
+async fn a_cancel_takes_no_unknown_label_of_an_earlier_run_for_one_that_never_arrived() {
+    let world = World::new(&[], &[LabelState::Unknown]);
+    let delivery = world.delivery(1);
+    world.sent_before(&delivery, LoadState::InDoubt, delivery.chunk.digest);
+    world.cancel.send_replace(true);
+    let dispatcher = world.dispatcher(1);
+    let (_, failure) = super::parts::deliver(dispatcher, delivery, world.cancel.subscribe(), false).await;
+    assert!(matches!(failure, Some(Error::Cancelled)), "{failure:?}");
+    assert_eq!(world.journalled(), LoadState::Sending, "the next run asks before it sends");
+}
+
 /// A clock on which no sleep ends.
 #[derive(Clone, Default)]
 struct StoppedClock(HandClock);
@@ -534,6 +559,9 @@ fn entry(chunk: &Chunk) -> LoadEntry {
         input: "/input.csv".into(),
     }
 }
+
+#[path = "parts_tests.rs"]
+mod parts;
 
 #[path = "whole_tests.rs"]
 mod whole;

@@ -8,7 +8,8 @@
 //!
 //! Nothing of it is in the table before the commit, so that every failure has one remedy: away with the transaction, and
 //! once more from its start. A label that this journal has never sent under belongs to somebody else, whose transaction is
-//! waited for and not touched; so that two do not wait for each other, the first load of a job goes alone.
+//! waited for and not touched. So that two do not wait for each other, the first load of a job goes alone, and nobody waits
+//! for long who holds others.
 
 use std::time::Duration;
 
@@ -21,11 +22,16 @@ use super::retry::Decision;
 use super::{Dispatcher, Error};
 use crate::journal::{LoadEntry, Settled};
 use crate::model::{Label, LoadState};
+use crate::simulated::{Mistake, makes};
 use crate::target::{self, LabelState, Loaded, Prepared};
 use crate::telemetry::Progress;
 
 /// How long a failed job tries to roll a transaction back, before it leaves that to the next run.
 const ROLL_BACK_MAX: Duration = Duration::from_mins(1);
+
+/// How long a load is waited for that somebody else has begun, while other loads of the job are prepared here. Whoever has
+/// them all waits for nothing, so that such a one may wait for ours: then both have to give up what they hold.
+const CROSSED_MAX: Duration = Duration::from_secs(15);
 
 impl Run {
     /// Prepares one chunk.
@@ -46,12 +52,22 @@ impl Run {
             };
             Progress::add(&self.dispatcher.progress.attempts_failed, 1);
             let busy = matches!(error, target::Error::LabelBusy { .. });
-            let goal = if busy { Goal::LeaveAlone } else { Goal::RollBack };
-            if busy && self.alone {
-                self.empty_hands().await?;
+            if busy {
+                // Whoever is cut off while it waits, and whoever goes on after that, must not roll back what is not theirs.
+                self.delivered.state = LoadState::Aborted;
+                self.record()?;
+                if self.alone {
+                    self.empty_hands().await?;
+                }
             }
+            let goal = if busy && !makes(Mistake::RollBackOthers) { Goal::LeaveAlone } else { Goal::RollBack };
             match self.end(goal).await? {
                 Ok(End::Applied { visible }) => return self.settle(&Loaded::before(visible)),
+                Ok(End::Nothing(_)) if busy => {
+                    // It is about to be ours.
+                    self.delivered.state = LoadState::Sending;
+                    self.record()?;
+                }
                 Ok(End::Nothing(_)) => {}
                 Err(why) => {
                     tracing::warn!("{}: {why}", self.delivery.label);
@@ -78,6 +94,7 @@ impl Run {
         }
         if known.state == LoadState::Prepared {
             let state = tokio::select! {
+                biased;
                 state = self.dispatcher.target.label_state(&self.delivery.label) => state,
                 () = cancelled(&mut self.cancel) => return Err(Error::Cancelled),
             };
@@ -109,6 +126,7 @@ impl Run {
         loads.retain(|(label, entry)| *label != self.delivery.label && open(entry.state));
         let mut cancel = self.cancel.clone();
         tokio::select! {
+            biased;
             _ = dispatcher.roll_back_all(loads) => Ok(()),
             () = cancelled(&mut cancel) => Err(Error::Cancelled),
         }
@@ -125,6 +143,7 @@ impl Run {
         };
         self.delivered.attempts += 1;
         let (pass, result) = tokio::select! {
+            biased;
             result = sending => result,
             // What is open is rolled back with the rest of the job.
             () = cancelled(&mut self.cancel) => return Err(Error::Cancelled),
@@ -137,8 +156,13 @@ impl Run {
     }
 
     async fn end(&mut self, goal: Goal) -> Result<Result<End, String>, Error> {
-        let ending = self.dispatcher.ending(self.dispatcher.policy.settle_max);
+        let patience = match goal {
+            Goal::LeaveAlone if !self.alone => CROSSED_MAX,
+            _ => self.dispatcher.policy.settle_max,
+        };
+        let ending = self.dispatcher.ending(patience);
         let ended = tokio::select! {
+            biased;
             ended = ending.reach(goal, &self.delivery.label) => ended,
             () = cancelled(&mut self.cancel) => return Err(Error::Cancelled),
         };
@@ -284,10 +308,13 @@ impl Dispatcher {
     }
 
     fn note(&self, label: &Label, entry: &LoadEntry, state: LoadState) -> Result<(), Error> {
+        let landed = matches!(state, LoadState::Visible | LoadState::Committed);
+        let counted = entry.rows_loaded + entry.rows_unselected > 0;
         let settled = Settled {
             state,
             transaction_id: entry.transaction_id,
-            rows_loaded: entry.rows_loaded,
+            // Of a load that somebody else has committed only the label is known, which vouches for its rows (LABEL-1).
+            rows_loaded: if landed && !counted { entry.rows } else { entry.rows_loaded },
             rows_unselected: entry.rows_unselected,
         };
         Ok(self.journal.settled(&self.job, self.run, label, &settled)?)

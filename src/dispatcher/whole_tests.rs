@@ -173,3 +173,38 @@ async fn what_is_not_prepared_any_more_keeps_the_job_from_being_decided() {
         other => panic!("{other:?}"),
     }
 }
+
+#[tokio::test]
+async fn a_cancel_while_somebody_else_has_the_label_leaves_nothing_to_roll_back() {
+    let world = World::new(&[Step::Taken], &[]);
+    let (sender, receiver) = mpsc::channel(1);
+    sender.send(world.delivery(1)).await.unwrap();
+    let run = tokio::spawn(world.whole().run(receiver, world.halt.subscribe(), world.cancel.subscribe()));
+    while *lock(&world.script.asked) == 0 {
+        tokio::task::yield_now().await;
+    }
+    world.cancel.send_replace(true);
+    let outcome = run.await.unwrap();
+    assert!(matches!(outcome.failure, Some(Error::Cancelled)), "{outcome:?}");
+    assert_eq!(world.journalled(), LoadState::Aborted, "OTHERS-1");
+}
+
+#[tokio::test]
+async fn what_was_to_be_rolled_back_and_is_in_the_table_counts_with_its_rows() {
+    let world = World::new(&[], &[LabelState::Visible]);
+    let delivery = world.delivery(1);
+    world.sent_before(&delivery, LoadState::Sending, delivery.chunk.digest);
+    let open = world.journal.loads(&job(), 0).unwrap();
+    let done = world.whole().roll_back_all(open).await;
+    assert_eq!(done, [(delivery.label.clone(), LoadState::Visible)]);
+    assert_eq!(world.journal.loads(&job(), 0).unwrap()[0].1.rows_loaded, 1, "ROWS-1");
+}
+
+#[tokio::test]
+async fn whoever_holds_other_loads_does_not_wait_long_for_one_that_is_taken() {
+    let world = World::new(&[Step::Succeed, Step::Taken], &[LabelState::Prepared]);
+    let outcome = world.prepare(vec![world.delivery(1), world.delivery(2)]).await;
+    assert!(matches!(outcome.failure, Some(Error::Failed { .. })), "{outcome:?}");
+    assert!(world.clock.passed() < Duration::from_secs(60), "{:?}", world.clock.passed());
+    assert_eq!(outcome.delivered[0].state, LoadState::Prepared, "the job's end rolls it back");
+}

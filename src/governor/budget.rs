@@ -111,6 +111,13 @@ impl Permit {
     }
 }
 
+impl Permit {
+    /// Another permit of the same budget, for nothing yet.
+    pub fn beside(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), bytes: 0 }
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         self.shared.give_back(self.bytes);

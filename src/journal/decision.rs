@@ -35,14 +35,26 @@ impl Journal {
     /// # Errors
     /// When the journal fails; nothing may be committed then.
     pub fn decide(&self, job: &JobId, run: u32, report: &Report, now: SystemTime) -> Result<(), Error> {
-        let text = serde_json::to_string(report).map_err(|error| self.corrupt(error.to_string()))?;
+        self.decide_all(&[(job, run, report)], now)
+    }
+
+    /// Notes the decision to commit everything that is prepared of several runs, each with its report, in one write: either
+    /// all of them are decided, or none is.
+    ///
+    /// # Errors
+    /// When the journal fails; nothing may be committed then.
+    pub fn decide_all(&self, runs: &[(&JobId, u32, &Report)], now: SystemTime) -> Result<(), Error> {
+        let text = |report: &Report| serde_json::to_string(report).map_err(|error| self.corrupt(error.to_string()));
+        let texts = runs.iter().map(|(_, _, report)| text(report)).collect::<Result<Vec<_>, _>>()?;
         self.write(|transaction| {
-            transaction.execute(
-                "UPDATE jobs SET decided_at = ?3, decision = ?4 WHERE job = ?1 AND run = ?2 AND decided_at IS NULL",
-                params![job.as_str(), run, rfc3339(now), text],
-            )
-        })?;
-        Ok(())
+            for ((job, run, _), text) in runs.iter().zip(&texts) {
+                transaction.execute(
+                    "UPDATE jobs SET decided_at = ?3, decision = ?4 WHERE job = ?1 AND run = ?2 AND decided_at IS NULL",
+                    params![job.as_str(), run, rfc3339(now), text],
+                )?;
+            }
+            Ok(())
+        })
     }
 
     /// The report as it stood when it was decided to commit; none where that was not decided.

@@ -1,6 +1,6 @@
 //! The journal as those read it who ask what became of a job: [`JobEntry`] and its loads.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rusqlite::types::Type;
@@ -15,6 +15,7 @@ use crate::model::{JobId, JobState, Label, LoadState, Report};
 
 /// One run of a job, as the journal has it.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts of the journal, all of their combinations valid")]
 pub struct JobEntry {
     /// The job.
     pub job: JobId,
@@ -34,6 +35,12 @@ pub struct JobEntry {
     pub cancelled_at: Option<String>,
     /// Whether it reads an input that can be read only once.
     pub stream: bool,
+    /// Whether it is committed as a whole, or not at all.
+    pub whole: bool,
+    /// Whether it is decided to commit it.
+    pub decided: bool,
+    /// Where chunks of its streams lie until they are settled.
+    pub spool: Option<PathBuf>,
     /// How whoever began it can begin it again, in its own words.
     pub recipe: Option<String>,
     /// What its latest try said at its end.
@@ -91,7 +98,8 @@ impl JobEntry {
 const JOBS: &str = "
     SELECT job, run, fingerprint, target, started_at, ended_at, finished, cancelled_at, stream, recipe, report,
            (SELECT coalesce(sum(rows_loaded), 0) FROM loads
-            WHERE (loads.job, loads.run) = (jobs.job, jobs.run) AND state IN ('visible', 'committed', 'disagreed'))
+            WHERE (loads.job, loads.run) = (jobs.job, jobs.run) AND state IN ('visible', 'committed', 'disagreed')),
+           scope = 'job', decided_at IS NOT NULL, spool
     FROM jobs";
 
 impl Journal {
@@ -129,6 +137,29 @@ impl Journal {
         entry.map(|entry| self.with_holder(entry)).transpose()
     }
 
+    /// Which of these works, each a job's name and a fingerprint, was begun last, and whether it finished. Work whose job has
+    /// come to be of another fingerprint is past, and so is what was rolled back and left nothing behind.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn newest_of(&self, works: &[(&JobId, &str)]) -> Result<Option<(usize, bool)>, Error> {
+        let query = "SELECT rowid, fingerprint, finished FROM jobs WHERE job = ?1
+                     AND (finished OR EXISTS (SELECT 1 FROM loads WHERE (loads.job, loads.run) = (jobs.job, jobs.run)
+                                              AND state <> 'aborted'))
+                     ORDER BY run DESC LIMIT 1";
+        let found = self.read(|connection| {
+            let mut statement = connection.prepare(query)?;
+            let mut found = Vec::new();
+            for (index, (job, fingerprint)) in works.iter().enumerate() {
+                let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get(2)?));
+                let latest = statement.query_row([job.as_str()], read).optional()?;
+                found.extend(latest.filter(|latest| latest.1 == *fingerprint).map(|(row, _, done)| (row, index, done)));
+            }
+            Ok(found)
+        })?;
+        Ok(found.into_iter().max().map(|(_, index, finished)| (index, finished)))
+    }
+
     /// The loads of a run, in the order in which they were begun.
     ///
     /// # Errors
@@ -137,7 +168,7 @@ impl Journal {
         let query = "SELECT rows, bytes, digest, state, transaction_id, rows_loaded, rows_unselected, input, label
                      FROM loads WHERE job = ?1 AND run = ?2 ORDER BY rowid";
         self.read(|connection| {
-            let mut statement = connection.prepare(query)?;
+            let mut statement = connection.prepare_cached(query)?;
             let read = |row: &Row<'_>| {
                 let (word, entry) = load_of(row)?;
                 let label: String = row.get(8)?;
@@ -155,11 +186,12 @@ impl Journal {
     /// When the journal fails; nothing may be sent then.
     pub fn taken_up(&self, job: &JobId, run: u32, recipe: Option<&str>, stream: bool) -> Result<(), Error> {
         self.write(|transaction| {
-            transaction.execute(
-                "UPDATE jobs SET recipe = ?3, stream = ?4, ended_at = NULL, report = NULL, cancelled_at = NULL
+            transaction
+                .prepare_cached(
+                    "UPDATE jobs SET recipe = ?3, stream = ?4, ended_at = NULL, report = NULL, cancelled_at = NULL
                  WHERE job = ?1 AND run = ?2 AND finished = 0",
-                params![job.as_str(), run, recipe, stream],
-            )
+                )?
+                .execute(params![job.as_str(), run, recipe, stream])
         })?;
         Ok(())
     }
@@ -228,6 +260,9 @@ fn job_entry(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<JobEntr
         finished: row.get(6)?,
         cancelled_at: row.get(7)?,
         stream: row.get(8)?,
+        whole: row.get(12)?,
+        decided: row.get(13)?,
+        spool: row.get::<_, Option<String>>(14)?.map(PathBuf::from),
         recipe: row.get(9)?,
         report: report.map_err(|error| unreadable(10, error))?,
         rows_loaded: row.get(11)?,
@@ -274,6 +309,19 @@ mod tests {
         journal
     }
 
+    fn load() -> LoadEntry {
+        LoadEntry {
+            rows: 3,
+            bytes: 12,
+            digest: 1,
+            state: LoadState::Sending,
+            transaction_id: None,
+            rows_loaded: 0,
+            rows_unselected: 0,
+            input: "/a.csv".into(),
+        }
+    }
+
     fn standing(journal: &Journal) -> JobStanding {
         journal.job(&job()).unwrap().unwrap().standing()
     }
@@ -304,16 +352,7 @@ mod tests {
     fn loads_are_counted_by_state_and_listed_in_order() {
         let folder = tempfile::tempdir().unwrap();
         let journal = begun(folder.path());
-        let entry = LoadEntry {
-            rows: 3,
-            bytes: 12,
-            digest: 1,
-            state: LoadState::Sending,
-            transaction_id: None,
-            rows_loaded: 0,
-            rows_unselected: 0,
-            input: "/a.csv".into(),
-        };
+        let entry = load();
         let labels: [Label; 3] = ["l-2", "l-1", "l-3"].map(|label| label.parse().unwrap());
         for label in &labels {
             journal.sending(&job(), 0, label, &entry).unwrap();
@@ -326,6 +365,31 @@ mod tests {
         let loads = journal.loads(&job(), 0).unwrap();
         assert_eq!(loads.iter().map(|(label, _)| label.clone()).collect::<Vec<_>>(), labels);
         assert_eq!((loads[1].1.state, loads[1].1.transaction_id), (LoadState::Visible, Some(7)));
+    }
+
+    #[test]
+    fn of_two_works_the_one_begun_last_is_found_and_none_that_is_past() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = begun(folder.path());
+        let (first, second) = (job(), "weekly".parse().unwrap());
+        let newest = |works: &[(&JobId, &str)]| journal.newest_of(works).unwrap();
+        let both = [(&first, "f"), (&second, "g")];
+        assert_eq!(newest(&both), None, "nothing was sent");
+        journal.sending(&first, 0, &"l-1".parse().unwrap(), &load()).unwrap();
+        assert_eq!(newest(&both), Some((0, false)));
+        assert_eq!(newest(&[(&first, "g"), (&second, "f")]), None);
+        journal.begin(&Work { job: &second, fingerprint: "g", target: "t", inputs: &[] }, false, NOW).unwrap();
+        let label = "l-2".parse().unwrap();
+        journal.sending(&second, 0, &label, &load()).unwrap();
+        assert_eq!(newest(&both), Some((1, false)));
+        let away = Settled { state: LoadState::Aborted, transaction_id: None, rows_loaded: 0, rows_unselected: 0 };
+        journal.settled(&second, 0, &label, &away).unwrap();
+        assert_eq!(newest(&both), Some((0, false)), "it was rolled back");
+        let done = Report { state: JobState::Finished, ..Report::new("t", String::new()) };
+        journal.end(&second, 0, &done, NOW).unwrap();
+        assert_eq!(newest(&both), Some((1, true)));
+        // One name for both, as a job has that was given one.
+        assert_eq!(newest(&[(&first, "x"), (&first, "f")]), Some((1, false)));
     }
 
     #[test]

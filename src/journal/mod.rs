@@ -23,7 +23,11 @@ mod entry;
 mod evidence;
 mod history;
 mod lease;
+#[cfg(test)]
+pub(crate) mod memory;
+mod refusal;
 mod schema;
+mod spooled;
 mod sqlite;
 
 use std::path::{Path, PathBuf};
@@ -33,6 +37,7 @@ use rusqlite::ErrorCode;
 pub use entry::{Begun, LoadEntry, Settled, Work};
 pub use history::{JobEntry, JobStanding};
 pub use lease::{Holder, Lease};
+pub use refusal::Refusals;
 pub use sqlite::Journal;
 
 use crate::failure::{Code, Failure};

@@ -46,6 +46,21 @@ const STEPS: &[&str] = &[
     ALTER TABLE jobs ADD COLUMN decided_at TEXT;                     -- when it was decided to commit all of the job
     ALTER TABLE jobs ADD COLUMN decision TEXT;                       -- JSON, the report as it stood then
 ",
+    "
+    CREATE TABLE refusals (
+        job   TEXT NOT NULL,
+        run   INTEGER NOT NULL,
+        label TEXT NOT NULL,     -- of the load as it was cut, not of a part of it
+        first INTEGER NOT NULL,  -- the first of these rows, by its number in the load, from 0
+        rows  INTEGER NOT NULL,
+        words TEXT,              -- the target's, where each of these rows is refused; none where only some of them are
+        PRIMARY KEY (job, run, label, first, rows),
+        FOREIGN KEY (job, run) REFERENCES jobs (job, run)
+    ) STRICT, WITHOUT ROWID;
+  ",
+    "
+    ALTER TABLE jobs ADD COLUMN spool TEXT;                          -- the folder with chunks of its streams
+",
 ];
 
 /// The newest layout.

@@ -19,7 +19,13 @@ const BUSY_WAIT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Journal {
     pub(super) path: PathBuf,
-    connection: Mutex<Connection>,
+    pub(super) connection: Mutex<Connection>,
+    /// What stands between a simulated process and its journal.
+    #[cfg(test)]
+    pub(super) gate: Option<std::sync::Arc<dyn super::memory::Gate>>,
+    /// The journal in memory that its connection belongs to.
+    #[cfg(test)]
+    pub(super) name: Option<String>,
 }
 
 impl Journal {
@@ -28,6 +34,10 @@ impl Journal {
     /// # Errors
     /// When it cannot be opened, made or written, or when a newer version wrote it.
     pub fn open(folder: &Path) -> Result<Self, Error> {
+        #[cfg(test)]
+        if let Some(opened) = super::memory::open(folder) {
+            return opened;
+        }
         fs::create_dir_all(folder).map_err(|source| Error::Folder { path: folder.to_owned(), source })?;
         let path = Self::file(folder);
         let unusable = |source| Error::of(&path, source);
@@ -45,7 +55,23 @@ impl Journal {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(unusable)?;
         let current = schema::version(&transaction).map_err(unusable)?;
         schema::migrate(&transaction, current).and_then(|()| transaction.commit()).map_err(unusable)?;
-        Ok(Self { connection: Mutex::new(connection), path })
+        Ok(Self {
+            connection: Mutex::new(connection),
+            path,
+            #[cfg(test)]
+            gate: None,
+            #[cfg(test)]
+            name: None,
+        })
+    }
+
+    #[cfg(test)]
+    pub(super) fn over(
+        connection: Connection,
+        path: PathBuf,
+        gate: Option<std::sync::Arc<dyn super::memory::Gate>>,
+    ) -> Self {
+        Self { connection: Mutex::new(connection), path, gate, name: None }
     }
 
     /// The file in a folder.
@@ -67,6 +93,16 @@ impl Journal {
         // One write from looking to deciding: of two processes that start the same job at the same time, the second has
         // to find the first one's run, because a run of its own would have labels of its own.
         self.write(|transaction| self.begin_in(transaction, work, again, now))?
+    }
+
+    /// What [`begin`](Self::begin) would say, without a trace.
+    ///
+    /// # Errors
+    /// As `begin`.
+    pub fn foresee(&self, work: &Work<'_>, again: bool, now: SystemTime) -> Result<Begun, Error> {
+        let mut connection = self.lock();
+        let foreseen = connection.transaction().and_then(|transaction| self.begin_in(&transaction, work, again, now));
+        foreseen.map_err(|source| Error::of(&self.path, source))?
     }
 
     fn begin_in(
@@ -122,13 +158,15 @@ impl Journal {
     pub fn sending(&self, job: &JobId, run: u32, label: &Label, load: &LoadEntry) -> Result<Option<LoadEntry>, Error> {
         let before = self.write(|transaction| {
             let before = load_entry(transaction, job, run, label)?;
-            transaction.execute(
-                "INSERT INTO loads (job, run, label, rows, bytes, digest, state, input)
+            transaction
+                .prepare_cached(
+                    "INSERT INTO loads (job, run, label, rows, bytes, digest, state, input)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
                  ON CONFLICT DO UPDATE SET bytes = excluded.bytes, state = excluded.state
                  WHERE state NOT IN ('visible', 'committed', 'disagreed', 'prepared')
                    AND (rows, digest) = (excluded.rows, excluded.digest)",
-                params![
+                )?
+                .execute(params![
                     job.as_str(),
                     run,
                     label.as_str(),
@@ -137,8 +175,7 @@ impl Journal {
                     load.digest.cast_signed(),
                     word(LoadState::Sending),
                     load.input,
-                ],
-            )?;
+                ])?;
             Ok(before)
         })?;
         let Some((word, before)) = before else { return Ok(None) };
@@ -152,10 +189,12 @@ impl Journal {
     /// When the journal fails.
     pub fn settled(&self, job: &JobId, run: u32, label: &Label, settled: &Settled) -> Result<(), Error> {
         self.write(|transaction| {
-            transaction.execute(
-                "UPDATE loads SET state = ?4, transaction_id = ?5, rows_loaded = ?6, rows_unselected = ?7
+            transaction
+                .prepare_cached(
+                    "UPDATE loads SET state = ?4, transaction_id = ?5, rows_loaded = ?6, rows_unselected = ?7
                  WHERE job = ?1 AND run = ?2 AND label = ?3 AND state NOT IN ('visible', 'committed')",
-                params![
+                )?
+                .execute(params![
                     job.as_str(),
                     run,
                     label.as_str(),
@@ -163,8 +202,7 @@ impl Journal {
                     settled.transaction_id,
                     settled.rows_loaded,
                     settled.rows_unselected
-                ],
-            )
+                ])
         })?;
         Ok(())
     }
@@ -177,20 +215,25 @@ impl Journal {
     pub fn end(&self, job: &JobId, run: u32, report: &Report, now: SystemTime) -> Result<(), Error> {
         let text = serde_json::to_string(report).map_err(|error| self.corrupt(error.to_string()))?;
         self.write(|transaction| {
-            transaction.execute(
-                "UPDATE jobs SET finished = ?3, ended_at = ?4, report = ?5
+            transaction
+                .prepare_cached(
+                    "UPDATE jobs SET finished = ?3, ended_at = ?4, report = ?5
                  WHERE job = ?1 AND run = ?2 AND finished = 0",
-                params![job.as_str(), run, report.state == JobState::Finished, rfc3339(now), text],
-            )
+                )?
+                .execute(params![job.as_str(), run, report.state == JobState::Finished, rfc3339(now), text])
         })?;
         Ok(())
     }
 
     pub(super) fn read<R>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<R>) -> Result<R, Error> {
+        #[cfg(test)]
+        let _passing = self.pass(false)?;
         work(&self.lock()).map_err(|source| Error::of(&self.path, source))
     }
 
     pub(super) fn write<R>(&self, work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<R>) -> Result<R, Error> {
+        #[cfg(test)]
+        let _passing = self.pass(true)?;
         let mut connection = self.lock();
         let run = |connection: &mut Connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;

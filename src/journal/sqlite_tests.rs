@@ -20,6 +20,7 @@ fn report(state: JobState) -> Report {
         rows_rejected: 0,
         rows_unselected: 0,
         bytes_read: 12,
+        commit: None,
         bytes_sent: 12,
         loads: Vec::new(),
         inputs: Vec::new(),

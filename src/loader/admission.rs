@@ -4,43 +4,77 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
-use tokio::task;
 
 use super::error::Error;
-use super::identity::Identity;
+use super::identity::{Candidates, Identity};
 use super::spec::JobSpec;
 use super::stop::Stop;
+use super::task;
 use crate::clock::Clock;
 use crate::dispatcher::{self, cancelled};
 use crate::journal::{self, Begun, Journal, Lease, Work};
+use crate::model::JobId;
 
-/// How often a process that waits for a job looks whether it is free, and how often one that runs looks whether it has been
-/// cancelled. Whoever said `cancel` waits for it; a look is one read of a row.
+/// How often a process that waits for a job looks whether it is free, and how often one that runs looks whether it
+/// has been cancelled. Whoever said `cancel` waits for it; a look is one read of a row.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// How long a lease may be held before somebody is told: who only looks at a job holds it for a moment.
 const LOOKS_BEFORE_TELLING: u32 = 2;
 
-/// Opens the journal, and waits until no other process is at the job. The lease is held until the job's end is written
-/// down.
+/// The journal, and the right to drive a job that is written down in it.
+pub(super) struct Admission {
+    pub(super) journal: Arc<Journal>,
+    /// Held until the job's end is written down. Where two jobs are candidates, one lease keeps both from everybody who
+    /// leaves the choice open, and another one the chosen job from those who ask for it by name.
+    pub(super) leases: Vec<Lease>,
+    waited: bool,
+    cancelled_before: Vec<JobId>,
+}
+
+/// Opens the journal, and waits until no other process is at the job.
 pub(super) async fn admit(
     spec: &JobSpec,
-    identity: &Identity,
+    candidates: &Candidates,
     clock: &Arc<dyn Clock>,
     stop: &mut Stop,
-) -> Result<(Arc<Journal>, Lease), Error> {
-    let job = &identity.job;
-    if spec.only.as_ref().is_some_and(|only| *only != identity.fingerprint) {
-        return Err(journal::Error::OtherWork { job: job.to_string(), finished: None }.into());
+) -> Result<Admission, Error> {
+    let meant = |only: &String| candidates.all().any(|identity| identity.fingerprint == *only);
+    if !spec.only.as_ref().is_none_or(meant) {
+        let job = candidates.first.job.to_string();
+        return Err(journal::Error::OtherWork { job, finished: None }.into());
     }
     let journal = Arc::new(task::block_in_place(|| Journal::open(&spec.state_folder))?);
     // Whoever cancels it while this process waits for it means this process as well; an earlier cancel is the past.
-    let cancelled_before = journal.is_cancelled(job)?;
-    let (lease, waited) = wait_for_lease(&journal, identity, clock, stop).await?;
-    if waited && !cancelled_before && journal.is_cancelled(job)? {
-        return Err(dispatcher::Error::Cancelled.into());
+    let mut cancelled_before = Vec::new();
+    for identity in candidates.all() {
+        if journal.is_cancelled(&identity.job)? {
+            cancelled_before.push(identity.job.clone());
+        }
     }
-    Ok((journal, lease))
+    let (lease, waited) = wait_for_lease(&journal, &candidates.first.job, clock, stop).await?;
+    Ok(Admission { journal, leases: vec![lease], waited, cancelled_before })
+}
+
+impl Admission {
+    /// Holds the chosen job as well, now that it is known which one it is.
+    pub(super) async fn hold(
+        &mut self,
+        job: &JobId,
+        first: &JobId,
+        clock: &Arc<dyn Clock>,
+        stop: &mut Stop,
+    ) -> Result<(), Error> {
+        if job != first {
+            let (lease, waited) = wait_for_lease(&self.journal, job, clock, stop).await?;
+            self.leases.push(lease);
+            self.waited |= waited;
+        }
+        if self.waited && !self.cancelled_before.contains(job) && self.journal.is_cancelled(job)? {
+            return Err(dispatcher::Error::Cancelled.into());
+        }
+        Ok(())
+    }
 }
 
 /// Asks the journal whether there is anything to do.
@@ -61,11 +95,10 @@ pub(super) fn begin(
 /// The lease, and whether another process had it.
 async fn wait_for_lease(
     journal: &Journal,
-    identity: &Identity,
+    job: &JobId,
     clock: &Arc<dyn Clock>,
     stop: &mut Stop,
 ) -> Result<(Lease, bool), Error> {
-    let job = &identity.job;
     for look in 0_u32.. {
         if let Some(lease) = journal.lease(job, clock.now())? {
             return Ok((lease, look > 0));
@@ -76,6 +109,7 @@ async fn wait_for_lease(
             tracing::warn!("process {} has been at {job} since {}; waiting for it", holder.pid, holder.since);
         }
         tokio::select! {
+            biased;
             () = clock.sleep(LOOK_EVERY) => {}
             () = stop.asked() => return Err(dispatcher::Error::Cancelled.into()),
         }
@@ -83,8 +117,8 @@ async fn wait_for_lease(
     unreachable!("it waits for as long as it takes")
 }
 
-/// A cancel that also comes when somebody asks for the job's end in the journal. Ends its task with the job, whose end drops
-/// the receiver.
+/// A cancel that also comes when somebody asks for the job's end in the journal. Ends its task with the job, whose
+/// end drops the receiver.
 pub(super) fn with_requests(
     journal: Option<&Arc<Journal>>,
     identity: &Identity,
@@ -102,6 +136,7 @@ pub(super) fn with_requests(
                 break;
             }
             tokio::select! {
+                biased;
                 () = clock.sleep(LOOK_EVERY) => {}
                 () = cancelled(&mut cancel) => break,
                 () = sender.closed() => return,

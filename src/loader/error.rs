@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::refused::JobRejects;
 use crate::dispatcher;
 use crate::failure::{Code, Failure};
 use crate::journal;
@@ -11,6 +12,8 @@ use crate::planner;
 use crate::reader;
 use crate::reader::reject::RejectsError;
 use crate::source;
+use crate::spool;
+use crate::spool::Reached;
 use crate::target;
 
 /// Why a job did not finish.
@@ -38,6 +41,23 @@ pub enum Error {
     /// The memory is too small for the loads.
     #[error(transparent)]
     Memory(#[from] planner::TooSmall),
+    /// Its loads cannot all be prepared at one time.
+    #[error(transparent)]
+    TooMany(#[from] planner::TooMany),
+    /// Somebody else has begun the same job, and commits it in the other way.
+    #[error("the same job is under way elsewhere, or was, committed {}: its label {label} is known", if *whole { "as a whole" } else { "load by load" })]
+    Contested {
+        /// A label of theirs.
+        label: Label,
+        /// Whether theirs is committed as a whole.
+        whole: bool,
+    },
+    /// Another one of the jobs that are committed together cannot be.
+    #[error("nothing of it is committed, because the job into {other} failed")]
+    Together {
+        /// The target of that one.
+        other: String,
+    },
     /// More rows were rejected than allowed.
     #[error("{}", rejected_text(*rejected, *read, limit))]
     RejectLimit {
@@ -55,6 +75,26 @@ pub enum Error {
         /// Whether rows before them were handed on, and may be in the table.
         begun: bool,
     },
+    /// The target refused more rows of a load than may be rejected.
+    #[error("{}", refused_text(*refused, *rows, label, limit))]
+    Refused {
+        /// The load.
+        label: Label,
+        /// How many of its rows the target refused at least.
+        refused: u64,
+        /// Its rows.
+        rows: u64,
+        /// The limit of rejects, as the user gave it.
+        limit: String,
+        /// What the target said.
+        source: target::Error,
+        /// The first row that is known to be meant.
+        first: Option<Box<FirstReject>>,
+        /// Where rejects are.
+        folder: PathBuf,
+        /// Whether other rows are in the table.
+        begun: bool,
+    },
     /// A column cannot travel in the wire format that was asked for.
     #[error("the rows cannot travel as asked: {what}")]
     Wire {
@@ -66,6 +106,21 @@ pub enum Error {
     Deadline {
         /// How long it might take.
         after: Duration,
+    },
+    /// The spool failed.
+    #[error(transparent)]
+    Spool(#[from] spool::Error),
+    /// Everything that was read of a stream is taken care of, and it is not all of it.
+    #[error("{}", broke_off_text(job, *rows, reached.as_ref(), *whole))]
+    BrokeOff {
+        /// The job.
+        job: String,
+        /// Rows of it that are in the table.
+        rows: u64,
+        /// How far it was read, and of which input.
+        reached: Option<(String, Reached)>,
+        /// Whether it is committed as a whole, so that nothing of it may be.
+        whole: bool,
     },
     /// A thread of the pipeline died; this is a mistake in this program.
     #[error("reading broke off")]
@@ -88,11 +143,50 @@ fn rejected_text(rejected: u64, read: u64, limit: &str) -> String {
     format!("stopped: {rejected} of {read} {rows} {were} rejected, {limit} are allowed")
 }
 
+fn refused_text(refused: u64, rows: u64, label: &Label, limit: &str) -> String {
+    let were = if refused == 1 { "was" } else { "were" };
+    format!(
+        "stopped: {refused} of the {rows} rows of load {label} {were} refused by the target, {limit} may be rejected"
+    )
+}
+
+fn broke_off_text(job: &str, rows: u64, reached: Option<&(String, Reached)>, whole: bool) -> String {
+    let read = match reached {
+        None => "before a row of it was safe".to_owned(),
+        Some((path, Reached { row, included })) => {
+            let edge = if *included { "with" } else { "without" };
+            let input = if path == "-" { String::new() } else { format!(" of {path}") };
+            format!("behind line {}, byte {}{input} ({edge} the row that begins there)", row.line, row.byte)
+        }
+    };
+    let stands = if whole {
+        "nothing of it is committed, because it is not whole".to_owned()
+    } else if reached.is_none() && rows == 0 {
+        "nothing of it is in the table".to_owned()
+    } else {
+        format!("everything before is in the table or the rejects, {rows} rows in the table")
+    };
+    format!("the stream of {job} broke off {read}: {stands}")
+}
+
 impl Error {
+    /// What a failed delivery means to the job.
+    pub(super) fn of_delivery(failure: dispatcher::Error, rejects: &JobRejects, begun: bool) -> Self {
+        match failure {
+            dispatcher::Error::Refused { label, refused, rows, source } => {
+                let (limit, folder) = (rejects.limit(), rejects.folder().to_owned());
+                Self::Refused { label, refused, rows, limit, source, first: rejects.take_first(), folder, begun }
+            }
+            failure => failure.into(),
+        }
+    }
+
     /// Where it happened: input, line, column, value; none where there is no such place.
     #[must_use]
     pub fn place(&self) -> Option<String> {
-        let Self::RejectLimit { first: Some(first), .. } = self else { return None };
+        let (Self::RejectLimit { first: Some(first), .. } | Self::Refused { first: Some(first), .. }) = self else {
+            return None;
+        };
         let FirstReject { path, reject } = first.as_ref();
         let mut place = format!("{} line {}, byte {}", path.display(), reject.origin.line, reject.origin.byte);
         if let Some(column) = &reject.column {
@@ -121,7 +215,7 @@ impl Error {
     /// Whether running the job again goes on where it stopped.
     #[must_use]
     pub fn is_resumable(&self) -> bool {
-        matches!(self, Self::Delivery(_) | Self::Deadline { .. })
+        matches!(self, Self::Delivery(_) | Self::Deadline { .. } | Self::Contested { .. })
     }
 }
 
@@ -135,9 +229,15 @@ impl Failure for Error {
             Self::Delivery(error) => error.code(),
             Self::Journal(error) => error.code(),
             Self::Memory(_) => Code::MemoryTooSmall,
+            Self::TooMany(_) => Code::TooManyLoads,
+            Self::Contested { .. } => Code::Contested,
+            Self::Together { .. } => Code::AnotherFailed,
             Self::RejectLimit { .. } => Code::RejectLimit,
+            Self::Refused { .. } => Code::RowsRefused,
             Self::Wire { .. } => Code::TypeUnsupported,
             Self::Deadline { .. } => Code::DeadlinePassed,
+            Self::Spool(error) => error.code(),
+            Self::BrokeOff { .. } => Code::StreamBrokeOff,
             Self::Broken => Code::InputUnreadable,
         }
     }
@@ -151,11 +251,27 @@ impl Failure for Error {
             Self::Delivery(error) => error.hint(),
             Self::Journal(error) => error.hint(),
             Self::Memory(error) => Some(memory_hint(error)),
+            Self::TooMany(error) => Some(loads_hint(error)),
+            Self::Together { .. } => Some(
+                "put right what that one's error says, and run the same command again: it goes on with both".to_owned(),
+            ),
+            Self::Contested { whole, .. } => Some(format!(
+                "nothing of this run is in the table; run the same command again: it goes on with what is there, or say \
+                 --commit {}",
+                if *whole { "job" } else { "load" }
+            )),
             Self::RejectLimit { folder, begun, .. } => Some(reject_hint(folder, *begun)),
+            Self::Refused { folder, begun, first, .. } => Some(refused_hint(folder, *begun, first.is_some())),
             Self::Wire { .. } => Some("leave out --wire csv: JSON carries every type".to_owned()),
             Self::Deadline { .. } => {
                 Some("run the same command again to go on, with a later --deadline or none".to_owned())
             }
+            Self::Spool(error) => error.hint(),
+            Self::BrokeOff { .. } => Some(
+                "write the whole stream into the same import again, with its --job name: what is in the table is known by \
+                 its labels; without a name, write only what comes behind that place"
+                    .to_owned(),
+            ),
             Self::Broken => Some("run the same command again; please report this as a bug".to_owned()),
         }
     }
@@ -169,6 +285,28 @@ fn reject_hint(folder: &Path, begun: bool) -> String {
         "correct the source, or allow some with --max-rejects"
     };
     format!("see every rejected row and its reason in {}; {way_out}", folder.display())
+}
+
+fn refused_hint(folder: &Path, begun: bool, named: bool) -> String {
+    let where_ = if named {
+        format!("the rows that the target names are in {}", folder.display())
+    } else {
+        "the target does not name them".to_owned()
+    };
+    let way_out = if begun {
+        "other rows are loaded already: go on with --max-rejects, which finds and sets aside the refused ones"
+    } else {
+        "correct them or the table, or allow some with --max-rejects, which finds and sets aside the refused ones"
+    };
+    format!("{where_}; {way_out}")
+}
+
+fn loads_hint(error: &planner::TooMany) -> String {
+    let limit = "have max_running_txn_num_per_db raised, or say --commit load";
+    match error.load_size {
+        Some(size) => format!("say --load-size {} or more, which makes fewer loads; {limit}", mib(size)),
+        None => format!("each input is a load of its own: join them, import fewer at a time, {limit}"),
+    }
 }
 
 fn memory_hint(error: &planner::TooSmall) -> String {

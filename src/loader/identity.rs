@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::Error;
 use super::spec::{CommitScope, JobSpec};
+use crate::journal::JobEntry;
 use crate::model::{JobId, Label};
 use crate::source::{self, Input};
 
@@ -37,15 +38,49 @@ pub(super) struct Identity {
     named: bool,
 }
 
+/// The jobs that a request may turn out to be: one, or two where it is left open what is committed at once. A job that is
+/// committed as a whole is another one than the same committed load by load, because its chunks are other ones.
+#[derive(Clone, Debug)]
+pub(super) struct Candidates {
+    /// The job as asked for; where that is left open, the one that is committed load by load.
+    pub(super) first: Identity,
+    /// The one that is committed as a whole, where that is left open.
+    pub(super) whole: Option<Identity>,
+}
+
+impl Candidates {
+    /// Works out what a job may be. `now` names one that reads a stream and was given no name: it is never the same as an
+    /// earlier one.
+    pub(super) fn of(spec: &JobSpec, inputs: &[Input], address: &str, now: SystemTime) -> Result<Self, Error> {
+        let contents = inputs.iter().map(content).collect::<Result<Vec<_>, _>>()?;
+        let identity = |whole| Identity::made_of(spec, inputs, &contents, address, now, whole);
+        let whole = (spec.commit == CommitScope::Auto).then(|| identity(true));
+        Ok(Self { first: identity(spec.commit == CommitScope::Job), whole })
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Identity> {
+        std::iter::once(&self.first).chain(&self.whole)
+    }
+}
+
 impl Identity {
     /// Works out what a job is. `now` names a job that reads a stream and was given no name: such a job is never the
     /// same as an earlier one.
-    pub(super) fn of(spec: &JobSpec, inputs: &[Input], address: &str, now: SystemTime) -> Result<Self, Error> {
+    #[cfg(test)]
+    fn of(spec: &JobSpec, inputs: &[Input], address: &str, now: SystemTime) -> Result<Self, Error> {
+        Candidates::of(spec, inputs, address, now).map(|candidates| candidates.first)
+    }
+
+    fn made_of(
+        spec: &JobSpec,
+        inputs: &[Input],
+        contents: &[serde_json::Value],
+        address: &str,
+        now: SystemTime,
+        whole: bool,
+    ) -> Self {
         let stream = inputs.iter().any(|input| input.bytes.is_none());
-        let mut contents = Vec::new();
-        for input in inputs {
-            contents.push(content(input)?);
-        }
         let unique = (stream && spec.name.is_none()).then(|| (nanos(now), std::process::id()));
         let mut work = json!({
             "target": address,
@@ -59,7 +94,11 @@ impl Identity {
             "load_bytes": spec.load_size.0,
             "unique": unique,
         });
-        if spec.commit == CommitScope::Job {
+        if let Some(group) = &spec.group {
+            // Its rows become visible with those of other jobs, which no job by itself may decide.
+            work["group"] = group.as_str().into();
+        }
+        if whole {
             // Its chunks are other ones: a transaction takes no quoted CSV.
             work["commit"] = "job".into();
         }
@@ -70,7 +109,14 @@ impl Identity {
             None => derived_name(address, &fingerprint),
         };
         let paths = inputs.iter().map(|input| absolute(&input.path)).collect();
-        Ok(Self { job, fingerprint, stream, paths, named: spec.name.is_some() })
+        Self { job, fingerprint, stream, paths, named: spec.name.is_some() }
+    }
+
+    /// A job that the journal knows, whose inputs are not looked at.
+    pub(super) fn known(entry: &JobEntry, spec: &JobSpec) -> Self {
+        let (job, fingerprint) = (entry.job.clone(), entry.fingerprint.clone());
+        let paths = spec.sources.iter().map(|source| absolute(Path::new(source))).collect();
+        Self { job, fingerprint, stream: entry.stream, paths, named: spec.name.is_some() }
     }
 
     /// The paths of inputs that other work may have left half loaded. A stream's path says nothing about its content, and
@@ -128,7 +174,7 @@ fn nanos(time: SystemTime) -> u64 {
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
@@ -181,6 +227,21 @@ mod tests {
         other.parallel = Some(7);
         other.rejects_max = super::super::RejectLimit::Rows(9);
         assert_eq!(identity(&spec(&path)), identity(&other));
+    }
+
+    #[test]
+    fn what_is_left_open_is_one_of_the_two_jobs_there_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        fs::write(&path, "a\n1\n").unwrap();
+        let of = |commit| {
+            let spec = JobSpec { commit, ..spec(&path) };
+            Candidates::of(&spec, &source::list(&spec.sources).unwrap(), ADDRESS, SystemTime::UNIX_EPOCH).unwrap()
+        };
+        let (open, loads, whole) = (of(CommitScope::Auto), of(CommitScope::Load), of(CommitScope::Job));
+        assert_eq!((&open.first, open.whole.as_ref()), (&loads.first, Some(&whole.first)));
+        assert!(loads.whole.is_none() && whole.whole.is_none());
+        assert_ne!(loads.first.label(0, 0, 0, false, 0), whole.first.label(0, 0, 0, false, 0));
     }
 
     #[test]

@@ -10,16 +10,26 @@
 //! that are settled are not sent again. A job that finished does nothing.
 
 mod admission;
+mod choice;
 mod error;
 mod identity;
 mod job;
+mod plan;
 mod prepare;
 mod reading;
+mod refused;
 mod rejected;
+mod resumed;
 mod settle;
+#[cfg(test)]
+mod simulation;
 mod sink;
 mod spec;
+mod spooling;
 mod stop;
+mod task;
+mod together;
+mod values;
 mod whole;
 
 use std::sync::Arc;
@@ -27,14 +37,18 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 pub use error::{Error, FirstReject};
+pub use plan::Planned;
 pub use rejected::{Reason, ReasonCount, Rejected, RejectedFile};
+pub use resumed::{drop_spooled, spooled};
 pub use settle::{Unsettled, is_open};
-pub use spec::{CodecChoice, CommitScope, JobSpec, LOAD_SIZE, MEMORY, RejectLimit, WireChoice};
+pub use spec::{CodecChoice, CommitScope, JobSpec, LOAD_SIZE, MEMORY, RejectLimit, SPOOL, WireChoice};
 
 pub use crate::journal::Error as JournalError;
 pub use crate::journal::{Holder, JobEntry, JobStanding, Journal, Lease, LoadEntry};
 pub use crate::planner::PARALLEL_LIMIT;
+pub use crate::spool::Summary as Spooled;
 pub use stop::Stop;
+pub use together::run_together;
 
 use crate::clock::{Clock, SystemClock};
 use crate::model::Report;

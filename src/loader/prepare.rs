@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
-use tokio::task;
 
 use super::error::Error;
 use super::spec::{CodecChoice, CommitScope, JobSpec, WireChoice};
+use super::task;
 use crate::encoder;
 use crate::failure::{Code, Failure};
 use crate::model::{Codec, Column, Table, WireFormat};
@@ -23,6 +23,8 @@ pub(super) struct Prepared {
     /// A stream, opened; a file is opened again when its turn comes.
     pub(super) probed: Option<Probed>,
     pub(super) projected: Vec<Projected>,
+    /// The names of its fields, where it has some.
+    pub(super) names: Option<Vec<String>>,
     /// The keys that may stand in a JSON record; none when the user chose the columns.
     pub(super) known: Option<HashSet<String>>,
     pub(super) settings: Arc<LoadSettings>,
@@ -35,14 +37,16 @@ pub(super) struct Prepared {
 pub(super) struct Preparation {
     pub(super) inputs: Vec<Prepared>,
     pub(super) notices: Vec<String>,
+    /// Whether the table is not there, and a real run would make it.
+    pub(super) missing: bool,
 }
 
 /// Fetches the table, creating it if asked to, and matches every input with it.
 pub(super) async fn prepare(target: &dyn Target, spec: &JobSpec, inputs: Vec<Input>) -> Result<Preparation, Error> {
     let first = inputs.first().expect("a list of inputs is never empty").clone();
     let mut opened = Some(open_aside(&first, spec).await?);
-    let table = table(target, spec, opened.as_ref().expect("it has just been opened")).await?;
-    let mut preparation = Preparation { inputs: Vec::new(), notices: Vec::new() };
+    let (table, missing) = table(target, spec, opened.as_ref().expect("it has just been opened")).await?;
+    let mut preparation = Preparation { inputs: Vec::new(), notices: Vec::new(), missing };
     for input in inputs {
         let probed = match opened.take() {
             Some(probed) => probed,
@@ -85,19 +89,20 @@ async fn open_aside(input: &Input, spec: &JobSpec) -> Result<Probed, Error> {
     task::spawn_blocking(move || open(&input, &spec, &runtime)).await.map_err(|_| Error::Broken)?
 }
 
-async fn table(target: &dyn Target, spec: &JobSpec, first: &Probed) -> Result<Table, Error> {
+/// The table, and whether it is only imagined: a dry run makes none.
+async fn table(target: &dyn Target, spec: &JobSpec, first: &Probed) -> Result<(Table, bool), Error> {
     let missing = match target.table().await {
-        Ok(table) => return Ok(table),
+        Ok(table) => return Ok((table, false)),
         Err(error) if spec.create_table && error.code() == Code::NoSuchTable => error,
         Err(error) => return Err(error.into()),
     };
     let columns = first.infer()?;
     if spec.dry_run {
         tracing::info!("{missing}; a real run would create it");
-        return Ok(Table { database: String::new(), name: String::new(), columns });
+        return Ok((Table { database: String::new(), name: String::new(), columns }, true));
     }
     target.create_table(&columns).await?;
-    Ok(target.table().await?)
+    Ok((target.table().await?, false))
 }
 
 fn match_input(input: Input, probed: Probed, table: &Table, spec: &JobSpec) -> Result<(Prepared, Vec<String>), Error> {
@@ -113,6 +118,7 @@ fn match_input(input: Input, probed: Probed, table: &Table, spec: &JobSpec) -> R
         probed: input.bytes.is_none().then_some(probed),
         input,
         projected: mapping.projected,
+        names: fields.names,
         wire,
     };
     Ok((prepared, notices))

@@ -8,6 +8,7 @@ use crate::clock::rfc3339;
 use crate::failure::chain;
 use crate::journal::{JobEntry, Journal, LoadEntry, Settled};
 use crate::model::{Label, LoadState};
+use crate::simulated::{Mistake, makes};
 use crate::target::LabelState;
 
 /// A label is asked about this often. The server rolls a load back as soon as it notices the lost connection, so that an open
@@ -51,8 +52,18 @@ impl Loader {
                 continue;
             }
             let left = deadline.saturating_duration_since(self.clock.instant());
+            let witness = journal.settled_before(&job.job, job.run, &label)?;
+            let asking = async {
+                // Whoever has forgotten what was loaded before may have forgotten this one; and whoever says nothing, too.
+                let forgotten = match &witness {
+                    Some(before) => matches!(self.target.label_state(before).await, Ok(LabelState::Unknown) | Err(_)),
+                    None => false,
+                } || forgotten;
+                self.ask(&label, load.state, forgotten, undecided).await
+            };
             let asked = tokio::select! {
-                asked = self.ask(&label, load.state, forgotten, undecided) => asked,
+                biased;
+                asked = asking => asked,
                 () = self.clock.sleep(left) => Err("the server did not answer in time".to_owned()),
             };
             match asked {
@@ -86,9 +97,13 @@ impl Loader {
             why = match state {
                 Ok(LabelState::Visible) => return Ok(LoadState::Visible),
                 Ok(LabelState::Committed) => return Ok(LoadState::Committed),
+                Ok(LabelState::Prepare) if makes(Mistake::OpenIsAborted) => return Ok(LoadState::Aborted),
                 Ok(LabelState::Aborted) => return Ok(LoadState::Aborted),
                 Ok(LabelState::Unknown) if forgotten => "the server does not know it, or no longer".to_owned(),
                 Ok(LabelState::Unknown) => "the server does not know it, and an attempt may be on its way".to_owned(),
+                Ok(LabelState::Prepared) if noted == LoadState::Prepared => {
+                    "it is prepared, and stays so until the job is resumed or the server drops it".to_owned()
+                }
                 Ok(LabelState::Prepared) => "it is prepared by a two-phase commit".to_owned(),
                 Ok(LabelState::Prepare) => "its transaction is still open at the server".to_owned(),
                 Err(error) => return Err(format!("asking for its state failed: {}", chain(&error))),

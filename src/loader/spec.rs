@@ -52,6 +52,12 @@ pub struct JobSpec {
     pub rejects_folder: PathBuf,
     /// Where the journal is.
     pub state_folder: PathBuf,
+    /// Where chunks of streams lie until they are settled; a folder beside the journal when left out.
+    pub spool_folder: Option<PathBuf>,
+    /// How many bytes of them may lie there; 0 keeps them in memory only.
+    pub spool_max: ByteCount,
+    /// The jobs that it is decided upon with, by a word that stands for all of them.
+    pub group: Option<String>,
     /// How to begin the job again, in the caller's own words and without secrets; the journal keeps it.
     pub recipe: Option<String>,
     /// Goes on with the work of this fingerprint, and with no other.
@@ -64,6 +70,9 @@ pub const LOAD_SIZE: ByteCount = ByteCount(64 << 20);
 
 /// The memory used at most unless the user says otherwise.
 pub const MEMORY: ByteCount = ByteCount(512 << 20);
+
+/// What may lie in the spool unless the user says otherwise: some minutes of a fast stream, and small on any disk of today.
+pub const SPOOL: ByteCount = ByteCount(4 << 30);
 
 impl JobSpec {
     /// A job with every option at its default.
@@ -79,7 +88,7 @@ impl JobSpec {
             columns: None,
             filter: None,
             headers: Vec::new(),
-            commit: CommitScope::Load,
+            commit: CommitScope::Auto,
             wire: WireChoice::Auto,
             codec: CodecChoice::Auto,
             load_size: LOAD_SIZE,
@@ -91,6 +100,9 @@ impl JobSpec {
             rejects_max: RejectLimit::Rows(0),
             rejects_folder: PathBuf::from("shipload-rejects"),
             state_folder,
+            spool_folder: None,
+            spool_max: SPOOL,
+            group: None,
             recipe: None,
             only: None,
         }
@@ -100,6 +112,8 @@ impl JobSpec {
 /// What becomes visible at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitScope {
+    /// One of the two, chosen when the job is planned and kept for as long as the job lives.
+    Auto,
     /// Each load, when it lands.
     Load,
     /// The whole job, or nothing of it: every load is prepared, and all are committed at the end.

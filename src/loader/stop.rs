@@ -31,6 +31,7 @@ impl Stop {
     /// Ends when one of the two is said.
     pub(super) async fn asked(&mut self) {
         tokio::select! {
+            biased;
             () = cancelled(&mut self.drain) => {}
             () = cancelled(&mut self.cancel) => {}
         }

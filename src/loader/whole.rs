@@ -4,20 +4,25 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tokio::task;
 
+use super::choice::Rivals;
 use super::error::Error;
 use super::job::{Account, Started};
 use super::spec::JobSpec;
-use crate::dispatcher::{Dispatcher, Policy};
+use super::task;
+use crate::dispatcher::{Dispatcher, Policy, Rejects};
 use crate::governor::{Gate, Pace, Window};
 use crate::journal::{self, Journal, LoadEntry, Work};
 use crate::model::{Label, LoadState, Report};
+use crate::simulated::{Mistake, makes};
 use crate::telemetry::Progress;
 
 impl Account<'_> {
     /// Rolls back what runs have left open whose place this work takes. Only what the journal names is touched.
     pub(super) async fn sweep(&self, journal: &Arc<Journal>, work: &Work<'_>, spec: &JobSpec) -> Result<(), Error> {
+        if makes(Mistake::NoSweep) {
+            return Ok(());
+        }
         for (job, run) in task::block_in_place(|| journal.abandoned(work, spec.again))? {
             // A process that is at work on it keeps it.
             let own = job == *work.job;
@@ -41,6 +46,8 @@ impl Account<'_> {
                 gate: Gate::new(Window::fixed(spec.parallel.unwrap_or(1)), Arc::clone(&self.loader.clock)),
                 drain: watch::channel(false).1,
                 whole: true,
+                rejects: Rejects::none(),
+                spool: None,
             };
             dispatcher.roll_back_all(open).await;
             drop(lease);
@@ -53,22 +60,42 @@ impl Account<'_> {
         &mut self,
         dispatcher: &Dispatcher,
         result: Result<(), Error>,
+        rivals: Option<&Rivals>,
         cancel: &watch::Receiver<bool>,
     ) -> Result<(), Error> {
         let result = match result {
-            Ok(()) => self.decide(dispatcher).await,
+            Ok(()) => self.decide(dispatcher, rivals).await,
             Err(error) => Err(error),
         };
         if let Err(error) = result {
-            let open = open(entries(dispatcher)?);
-            self.learn(&dispatcher.roll_back_all(open).await);
+            self.back(dispatcher).await?;
             return Err(error);
         }
-        self.forward(dispatcher, cancel).await
+        let result = self.forward(dispatcher, cancel).await;
+        if result.is_err() && makes(Mistake::RollBackDecided) {
+            dispatcher.roll_back_all(open(entries(dispatcher)?)).await;
+        }
+        result
+    }
+
+    /// Rolls back what is open of this run.
+    pub(super) async fn back(&mut self, dispatcher: &Dispatcher) -> Result<(), Error> {
+        let open = open(entries(dispatcher)?);
+        self.learn(&dispatcher.roll_back_all(open).await);
+        // Nothing is in the table, so that the next run may try each load as a whole: the table may take it by then.
+        Ok(task::block_in_place(|| dispatcher.journal.forget_refusals(&dispatcher.job, dispatcher.run))?)
     }
 
     /// The last look before the decision, and the decision.
-    async fn decide(&mut self, dispatcher: &Dispatcher) -> Result<(), Error> {
+    async fn decide(&mut self, dispatcher: &Dispatcher, rivals: Option<&Rivals>) -> Result<(), Error> {
+        self.look(dispatcher, rivals).await?;
+        let now = self.loader.clock.now();
+        task::block_in_place(|| dispatcher.journal.decide(&dispatcher.job, dispatcher.run, &self.report, now))?;
+        Ok(())
+    }
+
+    /// Whether everything is prepared and may be decided upon; brings the report to where the decision keeps it.
+    pub(super) async fn look(&mut self, dispatcher: &Dispatcher, rivals: Option<&Rivals>) -> Result<(), Error> {
         let prepared: Vec<Label> = self
             .report
             .loads
@@ -80,9 +107,14 @@ impl Account<'_> {
         let stale = open(entries(dispatcher)?).into_iter().filter(|(label, _)| !prepared.contains(label)).collect();
         dispatcher.roll_back_all(stale).await;
         dispatcher.all_prepared(&prepared).await?;
+        if makes(Mistake::CommitBeforeDecision) {
+            dispatcher.commit_all(open(entries(dispatcher)?), &watch::channel(false).1).await;
+        }
+        // From now on whoever begins the other way finds these prepared.
+        if let Some(rivals) = rivals {
+            rivals.none().await?;
+        }
         self.conclude(None);
-        let now = self.loader.clock.now();
-        task::block_in_place(|| dispatcher.journal.decide(&dispatcher.job, dispatcher.run, &self.report, now))?;
         Ok(())
     }
 
@@ -103,7 +135,11 @@ impl Account<'_> {
         self.forward(dispatcher, cancel).await
     }
 
-    async fn forward(&mut self, dispatcher: &Dispatcher, cancel: &watch::Receiver<bool>) -> Result<(), Error> {
+    pub(super) async fn forward(
+        &mut self,
+        dispatcher: &Dispatcher,
+        cancel: &watch::Receiver<bool>,
+    ) -> Result<(), Error> {
         let known = entries(dispatcher)?;
         let landed = |state| matches!(state, LoadState::Visible | LoadState::Committed);
         let (done, left): (Vec<_>, Vec<_>) = known

@@ -1,9 +1,10 @@
 //! [`Batch`]: rows in memory, as Arrow, and where each of them came from.
 
 use arrow::record_batch::RecordBatch;
+use serde::{Deserialize, Serialize};
 
 /// Where a row stands in its input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     /// The line of a text input on which the record starts, or the number of the row in a binary one; from 1.
     pub line: u64,

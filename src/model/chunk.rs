@@ -1,11 +1,13 @@
 //! [`Chunk`]: encoded bytes ready to send.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::batch::Origin;
+use super::origins::Origins;
 
 /// The text format of a chunk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum WireFormat {
     /// Quoted CSV: `,` between fields, `"` around them, `\` before `"` and `\`, `\n` after each row, NULL is `\\N`.
     Csv,
@@ -14,7 +16,7 @@ pub enum WireFormat {
 }
 
 /// How a body is compressed: one frame or member per body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Codec {
     /// As it is.
     None,
@@ -65,4 +67,6 @@ pub struct Chunk {
     pub from: Origin,
     /// The last row's place.
     pub to: Origin,
+    /// Every row's place; none where nobody kept them.
+    pub origins: Origins,
 }

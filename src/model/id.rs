@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// The identity of a job: its given name, or else a hash of what it reads, where it writes and how.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JobId(String);
@@ -55,7 +57,8 @@ impl fmt::Display for JobId {
 
 /// The target's idempotency key of one load. It stays the same over every attempt: that is what makes sending twice
 /// harmless.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Label(String);
 
 impl Label {
@@ -71,6 +74,14 @@ impl FromStr for Label {
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
         check(text, "label", LABEL_BYTES_MAX).map(Self)
+    }
+}
+
+impl TryFrom<String> for Label {
+    type Error = InvalidName;
+
+    fn try_from(text: String) -> Result<Self, InvalidName> {
+        text.parse()
     }
 }
 

@@ -103,6 +103,9 @@ pub struct Report {
     pub bytes_read: u64,
     /// Body bytes of the attempts that succeeded.
     pub bytes_sent: u64,
+    /// What is committed at once, and why; none where the run ended before that was known.
+    #[serde(default)]
+    pub commit: Option<CommitReport>,
     /// One entry per load.
     pub loads: Vec<LoadReport>,
     /// One entry per input.
@@ -141,6 +144,7 @@ impl Report {
             rows_unselected: 0,
             bytes_read: 0,
             bytes_sent: 0,
+            commit: None,
             loads: Vec::new(),
             inputs: Vec::new(),
             bottleneck: String::new(),
@@ -151,6 +155,15 @@ impl Report {
             error: None,
         }
     }
+}
+
+/// What is committed at once, in a report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommitReport {
+    /// `load` or `job`.
+    pub scope: String,
+    /// Why, as a clause.
+    pub reason: String,
 }
 
 /// Something that slowed a run down, in a report.

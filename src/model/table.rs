@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
+use serde::{Deserialize, Serialize};
 
 /// A table as the target describes it.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,7 +47,7 @@ impl Column {
 }
 
 /// A StarRocks column type. Lengths are in bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ColumnType {
     /// `true` or `false`.
     Boolean,
@@ -94,7 +95,7 @@ pub enum ColumnType {
 }
 
 /// One field of a STRUCT.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StructField {
     /// Its name.
     pub name: String,

@@ -8,7 +8,7 @@ use twox_hash::XxHash64;
 
 use crate::compressor::Compressor;
 use crate::governor::Permit;
-use crate::model::{Chunk, Codec, Origin, WireFormat};
+use crate::model::{Chunk, Codec, Origin, Origins, WireFormat};
 
 /// Bodies are kept in pieces of this size: a growing vector of the whole body would for a moment hold it twice.
 const PIECE_BYTES: usize = 1 << 20;
@@ -21,6 +21,7 @@ pub(super) struct Chunker {
     rows: u64,
     from: Option<Origin>,
     to: Origin,
+    origins: Origins,
     format: WireFormat,
     codec: Codec,
     permit: Permit,
@@ -35,10 +36,16 @@ impl Chunker {
             rows: 0,
             from: None,
             to: Origin { line: 0, byte: 0 },
+            origins: Origins::default(),
             format,
             codec,
             permit,
         }
+    }
+
+    /// The place of its first row.
+    pub(super) fn first(&self) -> Option<Origin> {
+        self.from
     }
 
     /// Bytes of text in it so far.
@@ -46,22 +53,26 @@ impl Chunker {
         self.text_bytes
     }
 
-    /// Adds the text of whole rows, the first and last of which stand at these places.
-    pub(super) fn append(&mut self, text: &[u8], rows: u64, from: Origin, to: Origin) {
+    /// Adds the text of whole rows, which stand at these places.
+    pub(super) fn append(&mut self, text: &[u8], origins: impl Iterator<Item = Origin>) {
         self.compressor.write_all(text).expect("memory takes every byte");
         self.digest.write(text);
         self.text_bytes += text.len() as u64;
-        self.rows += rows;
-        self.from.get_or_insert(from);
-        self.to = to;
+        for origin in origins {
+            self.rows += 1;
+            self.from.get_or_insert(origin);
+            self.to = origin;
+            self.origins.push(origin);
+        }
     }
 
-    /// Closes it; the permit then stands for its body, also where its last row was wider than the room.
+    /// Closes it; the permit then stands for its body and what is known of its rows, also where its last row was wider
+    /// than the room.
     pub(super) fn finish(self, input: usize) -> (Chunk, Permit) {
         let body = self.compressor.finish().expect("memory takes every byte").finish();
         let body_bytes = body.iter().map(|piece| piece.len() as u64).sum();
         let mut permit = self.permit;
-        permit.resize(body_bytes);
+        permit.resize(body_bytes + self.origins.bytes());
         let chunk = Chunk {
             body,
             body_bytes,
@@ -73,6 +84,7 @@ impl Chunker {
             input,
             from: self.from.expect("a chunk is opened for its first row"),
             to: self.to,
+            origins: self.origins,
         };
         (chunk, permit)
     }
@@ -122,13 +134,14 @@ mod tests {
         let mut chunker = Chunker::new(WireFormat::Csv, Codec::None, permit);
         let text = vec![b'x'; PIECE_BYTES + 7];
         let place = |line| Origin { line, byte: 0 };
-        chunker.append(&text, 2, place(5), place(6));
-        chunker.append(b"y\n", 1, place(7), place(7));
+        chunker.append(&text, [place(5), place(6)].into_iter());
+        chunker.append(b"y\n", [place(7)].into_iter());
         let (chunk, _permit) = chunker.finish(3);
         assert_eq!(chunk.body.len(), 2);
         assert_eq!(chunk.body.concat(), [&text[..], b"y\n"].concat());
         assert_eq!((chunk.rows, chunk.from.line, chunk.to.line, chunk.input), (3, 5, 7, 3));
-        assert!(budget.take((10 << 20) - chunk.body_bytes).is_ok());
+        assert_eq!(chunk.origins.iter().map(|origin| origin.line).collect::<Vec<_>>(), [5, 6, 7]);
+        assert!(budget.take((10 << 20) - chunk.body_bytes - chunk.origins.bytes()).is_ok());
     }
 
     #[test]
@@ -136,9 +149,9 @@ mod tests {
         let budget = Budget::new(100);
         let mut chunker = Chunker::new(WireFormat::Csv, Codec::None, budget.take(10).unwrap());
         let place = Origin { line: 1, byte: 0 };
-        chunker.append(&[b'x'; 95], 1, place, place);
+        chunker.append(&[b'x'; 95], [place].into_iter());
         let (_chunk, _permit) = chunker.finish(0);
-        assert_eq!(budget.used_max(), 95, "MEM-1");
+        assert_eq!(budget.used_max(), 96, "MEM-1, with a byte for the row's place");
     }
 
     #[test]
@@ -147,7 +160,7 @@ mod tests {
             let mut chunker = Chunker::new(WireFormat::Csv, codec, Budget::new(0).take(0).unwrap());
             let place = Origin { line: 1, byte: 0 };
             for slice in slices {
-                chunker.append(slice, 1, place, place);
+                chunker.append(slice, [place].into_iter());
             }
             chunker.finish(0).0.digest
         };

@@ -40,25 +40,28 @@ impl Cutter {
         sink: &mut dyn Sink,
     ) -> Result<(), Stopped> {
         let Self { options, main, side, encoder, text } = self;
-        main.add(&rows.text, &rows.ends, &rows.origins, lines, options, context, sink)?;
+        // What waits for its chunk while a side chunk is handed on: rows of before, or else the first of these.
+        let first = main.first().or_else(|| rows.origins.first().map(|origin| after(*origin, lines)));
         for batch in &rows.aside {
             let (mut ends, mut nowhere) = (Vec::new(), Vec::new());
             text.clear();
             encoder.encode(&batch.rows, text, &mut ends, &mut nowhere);
             if nowhere.is_empty() {
-                side.add(text, &ends, &batch.origins, lines, options, context, sink)?;
+                let added = Added { text, ends: &ends, origins: &batch.origins, lines };
+                side.add(added, first, options, context, sink)?;
             } else {
                 Progress::add(&context.progress.rows_rejected, 1);
                 sink.rejects(vec![reject(batch, lines)])?;
             }
         }
-        Ok(())
+        let added = Added { text: &rows.text, ends: &rows.ends, origins: &rows.origins, lines };
+        main.add(added, side.first(), options, context, sink)
     }
 
     /// Hands on what is left.
     pub(super) fn finish(&mut self, context: &Context, sink: &mut dyn Sink) -> Result<(), Stopped> {
-        self.main.hand_on(&self.options, context, sink)?;
-        self.side.hand_on(&self.options, context, sink)
+        self.main.hand_on(&self.options, self.side.first(), context, sink)?;
+        self.side.hand_on(&self.options, None, context, sink)
     }
 }
 
@@ -80,6 +83,16 @@ pub(super) fn after(origin: Origin, lines: u64) -> Origin {
     Origin { line: origin.line + lines, ..origin }
 }
 
+/// Rows for a lane.
+struct Added<'a> {
+    text: &'a [u8],
+    /// Where each of them ends in the text.
+    ends: &'a [usize],
+    origins: &'a [Origin],
+    /// Lines before them that their origins do not count.
+    lines: u64,
+}
+
 /// One stream of chunks.
 struct Lane {
     format: WireFormat,
@@ -94,18 +107,16 @@ impl Lane {
         Self { format, side, budget, open: None, sequence: 0 }
     }
 
-    /// Adds rows that end at these offsets of the text. A chunk closes after the row that fills it.
-    #[expect(clippy::too_many_arguments, reason = "the first four are one thing, and the last three are context")]
+    /// Adds rows. A chunk closes after the row that fills it; `waiting` is the first row of the other lane that is in none.
     fn add(
         &mut self,
-        text: &[u8],
-        ends: &[usize],
-        origins: &[Origin],
-        lines: u64,
+        added: Added<'_>,
+        waiting: Option<Origin>,
         options: &Options,
         context: &Context,
         sink: &mut dyn Sink,
     ) -> Result<(), Stopped> {
+        let Added { text, ends, origins, lines } = added;
         let (mut row, mut start) = (0_usize, 0_usize);
         while row < ends.len() {
             let filled = self.open.as_ref().map_or(0, Chunker::text_bytes);
@@ -114,9 +125,9 @@ impl Lane {
             let next = (row + ends[row..].partition_point(|end| *end < full) + 1).min(ends.len());
             self.opened(options.load_bytes, options.codec, context)?;
             let chunker = self.open.as_mut().expect("it has just been opened");
-            let (first, last) = (after(origins[row], lines), after(origins[next - 1], lines));
-            chunker.append(&text[start..ends[next - 1]], (next - row) as u64, first, last);
-            self.hand_on_if_full(options, context, sink)?;
+            let origins = origins[row..next].iter().map(|origin| after(*origin, lines));
+            chunker.append(&text[start..ends[next - 1]], origins);
+            self.hand_on_if_full(options, waiting, context, sink)?;
             (row, start) = (next, ends[next - 1]);
         }
         Ok(())
@@ -133,17 +144,36 @@ impl Lane {
         Ok(())
     }
 
-    fn hand_on_if_full(&mut self, options: &Options, context: &Context, sink: &mut dyn Sink) -> Result<(), Stopped> {
-        let full = self.open.as_ref().is_some_and(|chunker| chunker.text_bytes() >= options.load_bytes);
-        if full { self.hand_on(options, context, sink) } else { Ok(()) }
+    /// The first row of the chunk that is being filled.
+    fn first(&self) -> Option<Origin> {
+        self.open.as_ref().and_then(Chunker::first)
     }
 
-    fn hand_on(&mut self, options: &Options, context: &Context, sink: &mut dyn Sink) -> Result<(), Stopped> {
+    fn hand_on_if_full(
+        &mut self,
+        options: &Options,
+        beside: Option<Origin>,
+        context: &Context,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Stopped> {
+        let full = self.open.as_ref().is_some_and(|chunker| chunker.text_bytes() >= options.load_bytes);
+        if full { self.hand_on(options, beside, context, sink) } else { Ok(()) }
+    }
+
+    /// Hands on the chunk being filled; `beside` is the first row in the other lane's.
+    fn hand_on(
+        &mut self,
+        options: &Options,
+        beside: Option<Origin>,
+        context: &Context,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Stopped> {
         let Some(chunker) = self.open.take() else { return Ok(()) };
         let (chunk, permit) = chunker.finish(options.input);
         self.sequence += 1;
         let start = context.clock.instant();
-        let taken = sink.chunk(Cut { chunk, sequence: self.sequence, side: self.side, permit });
+        let waiting = beside.filter(|row| row.byte < chunk.to.byte);
+        let taken = sink.chunk(Cut { chunk, sequence: self.sequence, side: self.side, waiting, permit });
         context.progress.waited_for(Stage::Target, context.clock.instant() - start);
         taken
     }

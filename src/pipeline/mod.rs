@@ -36,7 +36,7 @@ use crossbeam_channel::bounded;
 use crate::clock::Clock;
 use crate::encoder;
 use crate::governor::{Budget, Closed, Permit};
-use crate::model::{Chunk, Codec, Column, Reject, WireFormat};
+use crate::model::{Chunk, Codec, Column, Origin, Reject, WireFormat};
 use crate::reader::csv::CsvText;
 use crate::reader::{self, Reader};
 use crate::telemetry::Progress;
@@ -72,6 +72,8 @@ pub struct Cut {
     pub sequence: u32,
     /// Whether it is a side chunk: rows that the ordinary format cannot carry.
     pub side: bool,
+    /// The first row that stands in a chunk which is not full yet, although it was read before the last one of this.
+    pub waiting: Option<Origin>,
     /// Its room in the budget.
     pub permit: Permit,
 }

@@ -2,6 +2,15 @@
 //!
 //! A pipeline needs room for batches in hand and in the queue, and for the chunks it fills; the rest holds chunks on
 //! their way. Each input is one split: it is read, cut and encoded as a whole, in the order of the list.
+//!
+//! What is committed at once, where the user leaves that open, is chosen here as well ([`by_outline`], [`by_target`]), from an
+//! [`estimate`] of what the inputs come to and from what the server says of itself.
+
+mod commit;
+mod volume;
+
+pub use commit::{Choice, Outline, TooMany, WHOLE_BYTES_MAX, WHOLE_LOADS_MAX, by_outline, by_target, check_whole};
+pub use volume::{Estimate, Packed, Stored, Volume, estimate, loads_likely};
 
 use crate::model::ByteCount;
 

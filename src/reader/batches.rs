@@ -23,6 +23,11 @@ impl<R: Records> Batches<R> {
     pub(super) fn new(records: R, columns: &[Column]) -> Self {
         Self { records, batch: BatchBuilder::new(columns), ended: false, failed: None }
     }
+
+    /// Where the records come from.
+    pub(super) fn records_mut(&mut self) -> &mut R {
+        &mut self.records
+    }
 }
 
 impl<R: Records> Reader for Batches<R> {

@@ -197,6 +197,12 @@ impl fmt::Display for Compression {
 /// How much of the head is looked at. More tells nothing new.
 const LOOK_BYTES: usize = 64 << 10;
 
+/// The format that the name of an input says, whatever its compression.
+#[must_use]
+pub fn named(path: &Path) -> Option<Format> {
+    endings(path).1
+}
+
 /// Tells the format from the first bytes of an input after decompression, its name, and the format that a user named.
 ///
 /// # Errors

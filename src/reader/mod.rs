@@ -19,6 +19,7 @@ mod columnar;
 pub mod csv;
 pub mod decompress;
 mod error;
+mod finder;
 pub mod format;
 pub mod infer;
 pub mod json;

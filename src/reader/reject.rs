@@ -114,12 +114,34 @@ impl RejectsWriter {
         header: Option<&[u8]>,
         rejects: &[Reject],
     ) -> Result<(), RejectsError> {
+        self.append(input, input, extension, header, rejects)
+    }
+
+    /// Appends rejects of which the records are not to be had any more, and that are JSON objects of their values instead:
+    /// into files of their own beside those of [`write`](Self::write).
+    ///
+    /// # Errors
+    /// When a file cannot be created or written.
+    pub fn write_values(&mut self, input: &Path, rejects: &[Reject]) -> Result<(), RejectsError> {
+        let name = if input.as_os_str() == "-" { "stdin".into() } else { input.to_string_lossy() };
+        let beside = PathBuf::from(format!("{name}.values"));
+        self.append(&beside, input, "ndjson", None, rejects)
+    }
+
+    fn append(
+        &mut self,
+        own: &Path,
+        input: &Path,
+        extension: &str,
+        header: Option<&[u8]>,
+        rejects: &[Reject],
+    ) -> Result<(), RejectsError> {
         if rejects.is_empty() {
             return Ok(());
         }
-        let index = match self.inputs.get(input) {
+        let index = match self.inputs.get(own) {
             Some(index) => *index,
-            None => self.create(input, extension, header)?,
+            None => self.create(own, extension, header)?,
         };
         let files = &mut self.files[index];
         let file = input.to_string_lossy();
@@ -177,6 +199,20 @@ impl RejectsWriter {
         let name = free.unwrap_or_else(|| format!("input~{}", self.names.len() + 1));
         self.names.insert(name.to_lowercase(), input.to_owned());
         name
+    }
+
+    /// Writes out what is buffered, so that it survives the death of this process.
+    ///
+    /// # Errors
+    /// When the system does not take it.
+    pub fn flush(&mut self) -> Result<(), RejectsError> {
+        for files in &mut self.files {
+            for target in [&mut files.records, &mut files.reasons] {
+                let flushed = target.file.flush();
+                flushed.map_err(|error| target.failed(error))?;
+            }
+        }
+        Ok(())
     }
 
     /// Writes out what is buffered, and waits until the disk has it. Returns the files with records, sorted.

@@ -422,6 +422,13 @@ impl Load {
         }
     }
 
+    /// Notes where its error log is, for those who ask after it has failed.
+    pub(super) fn note_log(&self, url: Option<String>) {
+        if let Some(open) = self.registry.loads().open.get_mut(&self.id) {
+            open.entry.totals.error_url = url;
+        }
+    }
+
     /// Aborts the load.
     pub(super) fn abort(&self, reason: &str) -> rusqlite::Result<()> {
         self.registry.abort(self.id, reason).map(|_| ())

@@ -186,6 +186,7 @@ impl Job {
                 self.answer.error_url = error_url(&self.node, &self.authority, self.load.id(), &tally);
                 if matches!(failed, Failed::Rows(_)) {
                     self.answer.show(tally.counts);
+                    self.load.note_log(self.answer.error_url.clone());
                 }
                 self.carried.ended(Outcome::Aborted, body.received, 0);
                 // A backend that has died does not roll anything back, and neither does one whose rollback is lost.

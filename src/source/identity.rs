@@ -44,6 +44,10 @@ impl Input {
 /// # Errors
 /// When the file cannot be read, or is a stream.
 pub fn sample(input: &Input) -> Result<[u8; 32], Error> {
+    #[cfg(test)]
+    if let Some(sample) = super::memory::sample(input) {
+        return Ok(sample);
+    }
     let digest = |mut file: File| -> io::Result<[u8; 32]> {
         let bytes = file.metadata()?.len();
         let mut digest = Sha256::new();

@@ -21,6 +21,8 @@
 mod error;
 mod identity;
 mod local;
+#[cfg(test)]
+pub(crate) mod memory;
 mod stream;
 
 use std::fs::File;

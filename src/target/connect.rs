@@ -23,13 +23,21 @@ use super::url::{Address, Scheme};
 pub(super) struct Connector {
     within: Duration,
     tls: Option<TlsConnector>,
+    /// A network that is not there.
+    #[cfg(test)]
+    pub(super) wire: Option<Arc<dyn super::simulated::Wire>>,
 }
 
 impl Connector {
     /// A connector that gives up after `within`; with TLS, where an address may need it.
     pub(super) fn new(within: Duration, tls: bool, ca_file: Option<&Path>) -> Result<Self, Error> {
         let tls = if tls { Some(TlsConnector::from(Arc::new(tls_config(ca_file)?))) } else { None };
-        Ok(Self { within, tls })
+        Ok(Self {
+            within,
+            tls,
+            #[cfg(test)]
+            wire: None,
+        })
     }
 
     /// Connects; everything up to the end of the TLS handshake happens within the connector's time.

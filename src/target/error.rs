@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::error_log::Filtered;
 use super::overload::Overload;
 use crate::failure::{Code, Disposition, Failure};
 
@@ -91,8 +92,10 @@ pub enum Error {
         total: u64,
         /// Rows it filtered.
         filtered: u64,
-        /// Lines of its error log: reasons and rows.
+        /// The first lines of its error log, for people: reasons and rows.
         samples: Vec<String>,
+        /// The rows that it names, as many as it gives.
+        lines: Vec<Filtered>,
         /// Where that log is.
         log: Option<String>,
     },

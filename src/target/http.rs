@@ -98,6 +98,10 @@ pub(super) async fn exchange(
     call: &Call<'_>,
     patience: Patience,
 ) -> Result<Answer, Fault> {
+    #[cfg(test)]
+    if let Some(wire) = &connector.wire {
+        return super::simulated::exchange(wire.as_ref(), address, call, patience).await;
+    }
     let stream = connector.connect(address).await?;
     let sent = Arc::new(AtomicBool::new(false));
     let stage = || if sent.load(Ordering::Acquire) { Stage::Sent } else { Stage::Asked };

@@ -20,11 +20,13 @@
 //! [`Error::disposition`].
 
 mod breaker;
+mod capacity;
 pub mod cluster;
 mod connect;
 pub mod ddl;
 mod endpoint;
 mod error;
+pub mod error_log;
 mod http;
 mod mysql;
 mod overload;
@@ -34,6 +36,8 @@ pub mod request;
 mod route;
 mod schema;
 pub mod setting;
+#[cfg(test)]
+pub(crate) mod simulated;
 mod sql;
 pub mod starrocks;
 mod symptom;
@@ -47,6 +51,7 @@ use async_trait::async_trait;
 
 use crate::model::{Chunk, Column, Label, Table};
 
+pub use capacity::Capacity;
 pub use error::Error;
 pub use overload::Overload;
 pub use redirect::HostMap;
@@ -57,7 +62,7 @@ pub use starrocks::{Options, StarRocks};
 pub use url::{Address, Scheme, TargetUrl, without_credentials};
 
 /// What a load says about how its chunk is to be read, apart from the chunk's own format and codec.
-#[derive(Clone, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub struct LoadSettings {
     /// The names that the chunk's fields bind to, in order: table columns and temporaries.
     pub fields: Vec<FieldBinding>,
@@ -70,7 +75,7 @@ pub struct LoadSettings {
 }
 
 /// One field of a chunk, and what it becomes.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct FieldBinding {
     /// The column's name, or a temporary's.
     pub name: String,
@@ -192,4 +197,9 @@ pub trait Target: Send + Sync {
     /// # Errors
     /// When no endpoint answers.
     async fn label_state(&self, label: &Label) -> Result<LabelState, Error>;
+
+    /// Asks how many transactions the server takes, as far as it tells. A target that knows none tells nothing.
+    async fn capacity(&self) -> Capacity {
+        Capacity::default()
+    }
 }

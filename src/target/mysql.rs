@@ -1,9 +1,9 @@
-//! DDL over the MySQL port: the HTTP SQL API takes none (SR §8).
+//! DDL and settings over the MySQL port: the HTTP SQL API takes neither (SR §8).
 
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, OptsBuilder};
+use mysql_async::{Conn, OptsBuilder, Row};
 use tokio::time::timeout;
 
 use super::error::MYSQL;
@@ -56,6 +56,30 @@ pub(super) async fn create(login: &Login<'_>, database: &str, table: &str) -> Re
         Trouble::NoDatabase(message) => Error::Refused { message },
         Trouble::Other(error) => error,
     })
+}
+
+/// These columns of the rows of statements that show something; a cell that is no text is empty.
+pub(super) async fn rows(
+    login: &Login<'_>,
+    statements: &[String],
+    columns: &[&str],
+) -> Result<Vec<Vec<String>>, Error> {
+    let (mut conn, address) = connect(login).await?;
+    let mut all = Vec::new();
+    for statement in statements {
+        let rows: Vec<Row> = match timeout(login.answer_within, conn.query(statement)).await {
+            Ok(Ok(rows)) => rows,
+            Ok(Err(mysql_async::Error::Server(error))) => return Err(refusal(error, address)),
+            Ok(Err(error)) => return Err(Error::Unreachable { attempts: vec![(address, innermost(&error))] }),
+            Err(_) => return Err(Error::Unreachable { attempts: vec![(address, "no answer in time".to_owned())] }),
+        };
+        let cell =
+            |row: &Row, column: &&str| row.get_opt::<String, _>(*column).and_then(Result::ok).unwrap_or_default();
+        all.extend(rows.iter().map(|row| columns.iter().map(|column| cell(row, column)).collect()));
+    }
+    // What the server makes of the farewell changes nothing.
+    let _ = timeout(login.connect_within, conn.disconnect()).await;
+    Ok(all)
 }
 
 enum Trouble {

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::symptom::{Meaning, meaning};
 use super::{Error, LabelState, Loaded};
 use crate::model::Label;
+use crate::simulated::{Mistake, makes};
 
 /// How much of an answer that makes no sense is quoted, in characters.
 const EXCERPT_CHARS: usize = 200;
@@ -112,6 +113,9 @@ pub(super) fn judge(reply: &Reply, sent: &Sent<'_>) -> Verdict {
             Verdict::Failed(Error::LabelBusy { label: sent.label.to_string(), message: said(reply) })
         }
         "label already exists" => Verdict::Ask(said(reply)),
+        "fail" if makes(Mistake::TrustFail) => {
+            Verdict::Failed(error_of(Meaning::Again(0), said(reply), sent.address, sent.place))
+        }
         // A backend's failure whose words are not known may still have been committed (SR §3.4): the label says.
         "fail" => failed(reply, sent, Meaning::Settle),
         // A frontend's comes before any transaction.
@@ -144,6 +148,9 @@ fn committed(reply: &Reply, sent: &Sent<'_>, visible: bool) -> Verdict {
 
 /// How label, rows and bytes in a reply differ from what was sent; none where they agree.
 pub(super) fn difference(reply: &Reply, sent: &Sent<'_>) -> Option<String> {
+    if makes(Mistake::TrustCounts) || makes(Mistake::RepeatInTransaction) {
+        return None;
+    }
     let mut differences = Vec::new();
     let mut compare = |name: &str, got: Option<u64>, wanted: u64| {
         if got != Some(wanted) {
@@ -192,6 +199,7 @@ fn failed(reply: &Reply, sent: &Sent<'_>, unknown: Meaning) -> Verdict {
             total: reply.rows_total.unwrap_or(sent.rows),
             filtered: reply.rows_filtered.unwrap_or(0),
             samples: Vec::new(),
+            lines: Vec::new(),
             log: reply.error_url.clone(),
         });
     }

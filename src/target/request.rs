@@ -164,7 +164,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::model::Origin;
+    use crate::model::{Origin, Origins};
 
     fn chunk(format: WireFormat, codec: Codec) -> Chunk {
         let origin = Origin { line: 1, byte: 0 };
@@ -180,6 +180,7 @@ mod tests {
             input: 0,
             from: origin,
             to: origin,
+            origins: Origins::default(),
         }
     }
 

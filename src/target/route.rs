@@ -196,7 +196,7 @@ impl Route {
         }))
     }
 
-    async fn next(&self, frontend: &Address, at: &Address, answer: &Answer) -> Result<Next, Error> {
+    pub(super) async fn next(&self, frontend: &Address, at: &Address, answer: &Answer) -> Result<Next, Error> {
         let location = answer.headers.get(LOCATION).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
         let refused = |location: &str, refusal: Refusal| Error::RedirectRefused {
             address: at.to_string(),
@@ -301,22 +301,33 @@ impl Route {
         HeaderMap::from_iter([(AUTHORIZATION, self.authorization.clone())])
     }
 
-    /// Fetches a text that a reply points at, without credentials; none where that fails.
-    pub(super) async fn fetch(&self, url: &str, answer_bytes_max: usize, within: Duration) -> Option<Vec<u8>> {
-        let (named, path) = read_location(url).ok()?;
-        if named.scheme != Scheme::Http {
-            return None;
+    /// Fetches a text that a reply points at, without credentials: from where a redirect might lead, and only from a path
+    /// that begins like this.
+    pub(super) async fn fetch(
+        &self,
+        url: &str,
+        path_start: &str,
+        answer_bytes_max: usize,
+        within: Duration,
+    ) -> Result<Vec<u8>, String> {
+        let (named, path) = read_location(url).map_err(|refusal| refusal.reason)?;
+        if named.scheme != Scheme::Http || !path.starts_with(path_start) {
+            return Err("that is no address of such a text".to_owned());
         }
-        let at = self.policy.mapped(&named);
+        let at = self.vouched(&named).await.map_err(|error| error.to_string())?;
         let call =
             Call { method: Method::GET, path, headers: HeaderMap::new(), body: Outgoing::Nothing, answer_bytes_max };
         let patience = Patience { first: within, whole: within };
-        let answer = exchange(&self.connector, &at, &call, patience).await.ok()?;
-        (answer.status == StatusCode::OK).then(|| answer.body.to_vec())
+        let answer = exchange(&self.connector, &at, &call, patience).await.map_err(|fault| fault.reason)?;
+        if answer.status == StatusCode::OK {
+            Ok(answer.body.to_vec())
+        } else {
+            Err(reply::excerpt(answer.status, &answer.body))
+        }
     }
 }
 
-fn is_redirect(status: StatusCode) -> bool {
+pub(super) fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 307 | 308)
 }
 

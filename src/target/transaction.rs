@@ -22,6 +22,7 @@ use super::transaction_reply::{Operation, Verdict, judge, prepared};
 use super::url::{Address, encode_segment};
 use super::{Error, LoadSettings, Prepared, Target as _};
 use crate::model::{Chunk, Label, WireFormat};
+use crate::simulated::{Mistake, makes};
 
 /// How long a prepared transaction may wait for its commit: three days, the longest that a server takes for any of its
 /// limits (SR §2.1). A job that is still read after so long has other troubles.
@@ -72,7 +73,12 @@ impl StarRocks {
             body: Outgoing::Held(&chunk.body),
             answer_bytes_max: ANSWER_BYTES_MAX,
         };
-        self.part(Operation::Load, &backend, &load, patience, &sent).await?;
+        let loaded = self.part(Operation::Load, &backend, &load, patience, &sent).await;
+        if loaded.is_err() && makes(Mistake::RepeatInTransaction) {
+            self.part(Operation::Load, &backend, &load, patience, &sent).await?;
+        } else {
+            loaded?;
+        }
 
         let timeout = PREPARED_TIMEOUT_SECONDS.to_string();
         let prepare = self.call(Operation::Prepare, label, &[("prepared_timeout", &timeout)])?;
@@ -160,7 +166,7 @@ impl StarRocks {
             Verdict::Done | Verdict::Already => Ok(Some(reply)),
             Verdict::Empty => Ok(None),
             Verdict::Ask(message) => Err(Error::Failed { after: None, message }),
-            Verdict::Failed(error) => Err(self.with_samples(error).await),
+            Verdict::Failed(error) => Err(self.with_lines(error, sent.label).await),
         }
     }
 

@@ -100,6 +100,7 @@ fn failed(operation: Operation, reply: &Reply, sent: &Sent<'_>) -> Verdict {
             total: reply.rows_total.unwrap_or(sent.rows),
             filtered: reply.rows_filtered.unwrap_or(0),
             samples: Vec::new(),
+            lines: Vec::new(),
             log: reply.error_url.clone(),
         }),
         Some(Meaning::Open | Meaning::Settle) | None => Verdict::Failed(Error::Failed { after: None, message }),

@@ -27,11 +27,13 @@ pub struct Progress {
     pub loads_in_flight: AtomicU64,
     /// The most attempts that were under way at one time.
     pub attempts_at_once_max: AtomicU64,
+    /// Bytes of chunks that lie on the disk until they are settled; a gauge.
+    pub bytes_spooled: AtomicU64,
     /// Failed attempts so far.
     pub attempts_failed: AtomicU64,
     /// How often who was too busy in which way; written by attempts, read by the report.
     slowed: Mutex<BTreeMap<(&'static str, String), u64>>,
-    waits: [AtomicU64; 3],
+    waits: [AtomicU64; 4],
 }
 
 /// Who waits for whom, between the stages of a pipeline.
@@ -43,6 +45,8 @@ pub enum Stage {
     Encoder,
     /// The encoder waits for room in the budget or the queue: the far side is the slower one.
     Target,
+    /// The encoder waits for the disk to take a chunk; counted as waiting for the target as well.
+    Spool,
 }
 
 impl Progress {
@@ -79,18 +83,20 @@ impl Progress {
     #[must_use]
     pub fn bottleneck(&self, elapsed: Duration) -> String {
         let wait = |stage: Stage| Duration::from_nanos(Self::read(&self.waits[stage as usize]));
-        describe(elapsed, wait(Stage::Reader), wait(Stage::Encoder), wait(Stage::Target))
+        describe(elapsed, wait(Stage::Reader), wait(Stage::Encoder), wait(Stage::Target), wait(Stage::Spool))
     }
 }
 
 /// A run that waits for one stage during less than this share of its time is not limited by it.
 const SHARE_MIN: f64 = 0.1;
 
-fn describe(elapsed: Duration, reader: Duration, encoder: Duration, target: Duration) -> String {
+fn describe(elapsed: Duration, reader: Duration, encoder: Duration, target: Duration, spool: Duration) -> String {
     let share = |wait: Duration| wait.as_secs_f64() / elapsed.as_secs_f64().max(f64::EPSILON);
     // The reader waits for the encoder also while that one waits for the target: only the rest is encoding.
     let encoder = encoder.saturating_sub(target);
+    let target = target.saturating_sub(spool);
     let stages = [
+        (share(spool), "the spool: the pipeline waited for the disk to take chunks"),
         (share(target), "the target: the pipeline waited for loads to be taken"),
         (share(encoder), "encoding and compressing: the reader waited for them"),
         (share(reader), "reading and parsing: the encoder waited for rows"),

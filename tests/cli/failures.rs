@@ -271,7 +271,7 @@ fn each_failed_attempt_is_told_when_it_happens() {
 }
 
 /// A frontend that tells a table's schema and redirects loads.
-fn frontend(schema: &'static str, location: &str) -> String {
+pub(crate) fn frontend(schema: &'static str, location: &str) -> String {
     let location = location.to_owned();
     answering_with(move |request| {
         if request.starts_with("PUT ") {
@@ -285,7 +285,7 @@ fn frontend(schema: &'static str, location: &str) -> String {
 }
 
 /// A server that redirects every request there.
-fn redirecting(location: &str) -> String {
+pub(crate) fn redirecting(location: &str) -> String {
     let answer = format!(
         "HTTP/1.1 307 Temporary Redirect\r\nLocation: {location}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     );

@@ -65,7 +65,7 @@ fn stalled_import(world: &World, sandbox: &Sandbox, target: &str) -> Child {
     child
 }
 
-fn signal(child: &Child, name: &str) {
+pub(crate) fn signal(child: &Child, name: &str) {
     let status = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
     assert!(status.success());
 }
@@ -137,7 +137,7 @@ fn faulty_import(fault: &Value, arguments: &[&str]) -> (World, Sandbox, String, 
     let sandbox = world.sandbox(&["--faults", &world.file("faults.json", rules)]);
     let target = sandbox.target("demo/airports");
     let file = example("airports.csv").display().to_string();
-    let shared = ["import", &file, "--to", &target, "--load-size", "20KB", "--output", "json"];
+    let shared = ["import", &file, "--to", &target, "--load-size", "20KB", "--commit", "load", "--output", "json"];
     let mut command = world.command(&[&shared, arguments].concat());
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     (world, sandbox, target, child)
@@ -169,7 +169,7 @@ fn ctrl_c_once_lets_what_is_under_way_land_and_the_next_run_loads_the_rest() {
     let landed = report["rows_loaded"].as_f64().unwrap();
     assert_eq!(world.number("select count(*) from airports"), 1.0 + landed);
     let file = example("airports.csv").display().to_string();
-    let again = world.import(&[&file, "--to", &target, "--load-size", "20KB"]).loaded();
+    let again = world.import(&[&file, "--to", &target, "--load-size", "20KB", "--commit", "load"]).loaded();
     assert_eq!((&again["rows_loaded"], &again["loads"][0]["attempts"]), (&json!(3376), &json!(0)));
     assert_eq!(world.number("select count(*) from airports"), 3377.0);
 }

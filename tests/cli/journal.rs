@@ -40,7 +40,7 @@ pub(crate) fn cluster(rules: &Value) -> (World, Sandbox, String) {
 }
 
 /// Settings under which a hundred thousand rows are a few loads, one after the other.
-pub(crate) const SMALL: [&str; 4] = ["--load-size", "256KiB", "--parallel", "1"];
+pub(crate) const SMALL: [&str; 6] = ["--load-size", "256KiB", "--parallel", "1", "--commit", "load"];
 
 pub(crate) fn started(world: &World, arguments: &[&str]) -> Child {
     let mut command = world.command(&[&["import", "--output", "json"], arguments].concat());

@@ -179,7 +179,8 @@ impl Place {
     fn arguments(&self, backend: &str) -> Vec<String> {
         let (target, mapped) = (self.sandbox.target("demo/lies"), format!("127.0.0.1={backend}"));
         let port = self.sandbox.mysql_port();
-        let flags = ["--output", "json", "--create-table", "--load-size", "4KiB", "--parallel", "2"];
+        let flags =
+            ["--output", "json", "--create-table", "--load-size", "4KiB", "--parallel", "2", "--commit", "load"];
         let place = [self.file.as_str(), "--to", &target, "--mysql-port", &port, "--map-host", &mapped];
         [&["import"], &place[..], &flags[..]].concat().into_iter().map(str::to_owned).collect()
     }
@@ -438,8 +439,9 @@ fn a_file_that_was_corrected_after_a_part_of_it_was_loaded_is_not_loaded_from_th
         .loaded();
     place.world.file("part.csv", &dirty);
     let target = place.sandbox.target("demo/part");
-    let import =
-        |more: &[&str]| place.world.import(&[&["part.csv", "--to", &target, "--load-size", "4KiB"], more].concat());
+    let import = |more: &[&str]| {
+        place.world.import(&[&["part.csv", "--to", &target, "--load-size", "4KiB", "--commit", "load"], more].concat())
+    };
     import(&[]).fails_with(4, "L2004", &["loaded already", "--max-rejects"]);
     let loaded = place.world.number("select count(*) from part");
     assert!(loaded > 1.0, "a part of it is loaded");
@@ -461,8 +463,9 @@ fn the_rows_before_a_reject_are_completed_by_allowing_it_and_by_its_correction()
     place.world.file("part.csv", format!("id,n\n{rows}20000,one\n"));
     let (target, port) = (place.sandbox.target("demo/part"), place.sandbox.mysql_port());
     place.world.import(&["first.csv", "--to", &target, "--create-table", "--mysql-port", &port]).loaded();
-    let import =
-        |more: &[&str]| place.world.import(&[&["part.csv", "--to", &target, "--load-size", "4KiB"], more].concat());
+    let import = |more: &[&str]| {
+        place.world.import(&[&["part.csv", "--to", &target, "--load-size", "4KiB", "--commit", "load"], more].concat())
+    };
     import(&[]).fails_with(4, "L2004", &["1 of 20000 rows was rejected", "--max-rejects"]);
     for state in ["finished", "already_loaded"] {
         let ran = import(&["--max-rejects", "1"]);

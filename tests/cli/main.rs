@@ -6,6 +6,7 @@
 
 mod cluster;
 mod commands;
+mod commit;
 mod failures;
 mod faults;
 mod formats;
@@ -19,8 +20,12 @@ mod operations;
 mod outside;
 mod overload;
 mod peers;
+mod plan;
 mod real_data;
 mod rejects;
+mod run;
+mod server_rejects;
+mod spool;
 mod stalls;
 mod support;
 mod surprises;

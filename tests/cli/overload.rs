@@ -18,7 +18,7 @@ fn load(world: &World, rules: &Value, arguments: &[&str]) -> Ran {
     let faults = world.file("faults.json", json!({ "seed": 5, "rules": rules }).to_string());
     let sandbox = world.sandbox(&["--faults", &faults]);
     let target = sandbox.target("demo/numbers");
-    world.import(&[&[&file, "--to", &target, "--load-size", "10KB"], arguments].concat())
+    world.import(&[&[&file, "--to", &target, "--load-size", "10KB", "--commit", "load"], arguments].concat())
 }
 
 fn refusal(at: &str, preset: &str, times: &Value) -> Value {

@@ -45,7 +45,7 @@ impl Place {
     pub(crate) fn arguments(&self, sources: &[&str], more: &[&str]) -> Vec<String> {
         let (target, port) = (self.sandbox.target("demo/peers"), self.sandbox.mysql_port());
         let place = ["--output", "json", "--to", &target, "--mysql-port", &port, "--create-table"];
-        let flags = ["--load-size", "4KiB", "--parallel", "4"];
+        let flags = ["--load-size", "4KiB", "--parallel", "4", "--commit", "load"];
         [&["import"], sources, &place, &flags, more].concat().into_iter().map(str::to_owned).collect()
     }
 
@@ -143,9 +143,22 @@ fn a_quoted_newline_where_the_file_is_cut() {
     let file = place.world.file("quoted.csv", format!("id,n,text\n{rows}"));
     for (size, table) in [("4KiB", "quoted4"), ("5000B", "quoted5"), ("64KiB", "quoted64")] {
         let (target, port) = (place.sandbox.target(&format!("demo/{table}")), place.sandbox.mysql_port());
-        place.world.import(&[&file, "--to", &format!("sandbox:demo/{table}"), "--load-size", size]).loaded();
-        let again =
-            place.world.import(&[&file, "--to", &target, "--mysql-port", &port, "--load-size", size, "--again"]);
+        place
+            .world
+            .import(&[&file, "--to", &format!("sandbox:demo/{table}"), "--load-size", size, "--commit", "load"])
+            .loaded();
+        let again = place.world.import(&[
+            &file,
+            "--to",
+            &target,
+            "--mysql-port",
+            &port,
+            "--load-size",
+            size,
+            "--commit",
+            "load",
+            "--again",
+        ]);
         assert!(again.loaded()["loads"].as_array().unwrap().len() > 1, "several loads");
         let query = format!("select count(*) c, count(distinct id) d, sum(char_length(text)) s from {table}");
         let characters: u64 = (1..=ROWS).map(|id| text(id).replace("\"\"", "\"").chars().count() as u64).sum();

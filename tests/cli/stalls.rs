@@ -104,6 +104,9 @@ fn stalled_stream(step: &str, bytes: u64, seconds: u64) {
         &memory,
         "--load-size",
         &load_size,
+        // The disk would take what memory does not.
+        "--spool-size",
+        "none",
     ]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
 
@@ -138,6 +141,10 @@ fn stalled_stream(step: &str, bytes: u64, seconds: u64) {
     }
     let begun = taken.load(Ordering::SeqCst);
     stall(&sandbox, step, seconds);
+    // A slow machine rests for a second before the first load has come, too.
+    while faults(&sandbox, &[])["fired_total"] == json!(0) && !over.load(Ordering::SeqCst) {
+        thread::yield_now();
+    }
     let rest = at_rest(&taken, &over);
     assert!(!over.load(Ordering::SeqCst), "the reader has stopped before the input's end");
     assert!(rest - begun <= AHEAD_MAX, "{rest} bytes were taken, {begun} of them before the stall");

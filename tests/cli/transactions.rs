@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::support::{Ran, Sandbox, World};
 
-const ROWS: u32 = 6_000;
+pub(crate) const ROWS: u32 = 6_000;
 
 /// A table, a file that makes about six loads of it, and a sandbox in a process of its own.
-fn prepared(backends: &str) -> (World, Sandbox, String) {
+pub(crate) fn prepared(backends: &str) -> (World, Sandbox, String) {
     let world = World::new();
     let made = world.file("made.csv", "id,name\n0,nought\n");
     world.import(&[&made, "--to", "sandbox:demo/t"]).loaded();
@@ -27,7 +27,7 @@ fn import(world: &World, sandbox: &Sandbox, file: &str) -> Ran {
     world.import(&arguments(file, &sandbox.target("demo/t")))
 }
 
-fn faults(sandbox: &Sandbox, rules: &Value) {
+pub(crate) fn faults(sandbox: &Sandbox, rules: &Value) {
     let url = format!("http://{}/sandbox/faults", sandbox.frontend);
     let document = json!({ "rules": rules }).to_string();
     let output = Command::new("curl").args(["-sS", "-f", "-u", "root:", "-d", &document, &url]).output().unwrap();
@@ -35,7 +35,7 @@ fn faults(sandbox: &Sandbox, rules: &Value) {
 }
 
 /// Everything is there once, and no transaction is open.
-fn complete(world: &World) {
+pub(crate) fn complete(world: &World) {
     // What is committed may become visible a moment later.
     let all = f64::from(ROWS + 1);
     let is_there = (0..100).any(|_| world.number("select count(*) from t") >= all);
@@ -45,11 +45,11 @@ fn complete(world: &World) {
     nothing_open(world);
 }
 
-fn untouched(world: &World) {
+pub(crate) fn untouched(world: &World) {
     assert_eq!(world.number("select count(*) from t"), 1.0, "nothing of the job is visible");
 }
 
-fn nothing_open(world: &World) {
+pub(crate) fn nothing_open(world: &World) {
     let shown = world.run(&["cluster", "transactions", "--to", "sandbox:demo", "--output", "json"]);
     assert_eq!(shown.code, 0, "{shown:?}");
     for line in shown.stdout.lines() {
@@ -123,9 +123,12 @@ fn a_rejected_row_keeps_the_whole_job_out_of_the_table() {
 
 /// Starts an import and kills it as soon as the sandbox holds a request of this operation for long.
 fn killed_at(world: &World, sandbox: &Sandbox, file: &str, rule: &Value) {
+    killed_with(world, sandbox, &arguments(file, &sandbox.target("demo/t")), rule);
+}
+
+pub(crate) fn killed_with(world: &World, sandbox: &Sandbox, arguments: &[&str], rule: &Value) {
     faults(sandbox, &json!([rule]));
-    let target = sandbox.target("demo/t");
-    let all = [&["import", "--output", "json"], arguments(file, &target).as_slice()].concat();
+    let all = [&["import", "--output", "json"], arguments].concat();
     let mut child =
         world.command(&all).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let url = format!("http://{}/sandbox/faults", sandbox.frontend);

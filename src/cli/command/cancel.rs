@@ -57,6 +57,9 @@ async fn cancel(
         Err(error) => unasked(found, entry, &chain(error))?,
     };
     let entry = found.journal.job(&entry.job)?.unwrap_or_else(|| entry.clone());
+    if open.is_empty() {
+        let_go(&entry)?;
+    }
     // The one that is at it is this process.
     let entry = JobEntry { holder: None, ..entry };
     let journal: Option<PathBuf> = args.journal.state_dir.clone();
@@ -78,6 +81,18 @@ async fn cancel(
         }
     }
     Ok(if open.is_empty() { Exit::Success } else { Exit::InDoubt })
+}
+
+/// Lets go of what was read of a stream and is not settled. Where a load is in doubt, its bytes may be needed yet.
+fn let_go(entry: &JobEntry) -> Result<(), Error> {
+    // Of a damaged spool nothing can be told, and nothing is wanted.
+    let spooled = loader::spooled(entry).ok().flatten();
+    loader::drop_spooled(entry)?;
+    if let Some(spooled) = spooled.filter(|spooled| spooled.loads > 0) {
+        let (rows, folder) = (spooled.rows, spooled.folder.display());
+        render::note(&format!("the spool in {folder} is removed, with {rows} rows that were kept there"));
+    }
+    Ok(())
 }
 
 /// The job's lease, once whoever is at it has stopped.

@@ -5,8 +5,10 @@ pub(super) mod cluster;
 pub(super) mod explain;
 pub(super) mod import;
 mod jobs;
+pub(super) mod plan;
 pub(super) mod rejects;
 pub(super) mod resume;
+pub(super) mod run;
 #[cfg(feature = "sandbox")]
 pub(super) mod sandbox;
 pub(super) mod schema;

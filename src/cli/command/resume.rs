@@ -7,7 +7,7 @@ use crate::cli::exit::Exit;
 use crate::cli::journal_args::ResumeArgs;
 use crate::cli::render;
 use crate::failure::{Failure as _, chain};
-use crate::loader::{JobEntry, JobStanding};
+use crate::loader::{self, JobEntry, JobStanding};
 use crate::model::{JobState, Report};
 
 pub(in crate::cli) fn run(args: &ResumeArgs) -> Exit {
@@ -33,7 +33,9 @@ fn resume(args: &ResumeArgs) -> Result<Exit, Error> {
         return Ok(finished(args, &entry, report));
     }
     let mut again = jobs::again(&entry, &found)?.with_secret(&args.secret);
-    if entry.stream {
+    let lies = |spooled: loader::Spooled| spooled.loads > 0 || spooled.whole;
+    let spooled = entry.stream && (entry.decided || loader::spooled(&entry)?.is_some_and(lies));
+    if entry.stream && !spooled {
         return Err(Error::NotResumable {
             job: entry.job.to_string(),
             why: "it reads a stream, which only whoever writes it can begin again".to_owned(),
@@ -46,7 +48,8 @@ fn resume(args: &ResumeArgs) -> Result<Exit, Error> {
     jobs::enter(&again.recipe.folder, &entry)?;
     // What the journal holds of it is dropped before the import opens the journal itself.
     drop(found);
-    Ok(import::begin(again.args, Origin { recipe: entry.recipe, only: Some(entry.fingerprint) }))
+    let (recipe, only) = (entry.recipe.clone(), Some(entry.fingerprint.clone()));
+    Ok(import::begin(again.args, Origin { recipe, only, spooled: spooled.then_some(entry) }))
 }
 
 fn stream_hint(command: &str, named: bool) -> String {

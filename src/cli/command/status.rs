@@ -5,7 +5,8 @@ use crate::cli::args::Output;
 use crate::cli::exit::Exit;
 use crate::cli::journal_args::StatusArgs;
 use crate::cli::render;
-use crate::loader::JobEntry;
+use crate::failure::chain;
+use crate::loader::{self, JobEntry};
 use crate::model::JobId;
 
 pub(in crate::cli) fn run(args: &StatusArgs) -> Exit {
@@ -48,11 +49,18 @@ fn one(args: &StatusArgs, job: &JobId) -> Result<(), Error> {
         _ => Vec::new(),
     };
     let command = command.as_deref();
+    // One that cannot be read is no reason to say nothing of the rest.
+    let spooled = loader::spooled(&entry).unwrap_or_else(|error| {
+        render::line(&format!("warning: {}", chain(&error)));
+        None
+    });
     match args.output {
         Output::Json => {
-            render::result(&render::jobs::full_object(&entry, &loads, command, &settling).to_string());
+            render::result(
+                &render::jobs::full_object(&entry, &loads, spooled.as_ref(), command, &settling).to_string(),
+            );
         }
-        Output::Text => render::result(&render::jobs::full_text(&entry, &loads, command, &settling)),
+        Output::Text => render::result(&render::jobs::full_text(&entry, &loads, spooled.as_ref(), command, &settling)),
     }
     Ok(())
 }

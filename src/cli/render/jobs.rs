@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::report::counted;
 use crate::config::QueryResult;
-use crate::loader::{JobEntry, LoadEntry, Rejected, Unsettled};
+use crate::loader::{JobEntry, LoadEntry, Rejected, Spooled, Unsettled};
 use crate::model::{ByteCount, Label, LoadState};
 
 /// The jobs as a table.
@@ -57,10 +57,12 @@ pub(in crate::cli) fn object(job: &JobEntry) -> Value {
 pub(in crate::cli) fn full_object(
     job: &JobEntry,
     loads: &[(Label, LoadEntry)],
+    spooled: Option<&Spooled>,
     command: Option<&str>,
     settling: &[String],
 ) -> Value {
     let mut value = object(job);
+    value["spool"] = json!(spooled);
     value["command"] = json!(command);
     value["commands"] = json!(settling);
     value["report"] = json!(job.report);
@@ -85,6 +87,7 @@ fn load_object((label, load): &(Label, LoadEntry)) -> Value {
 pub(in crate::cli) fn full_text(
     job: &JobEntry,
     loads: &[(Label, LoadEntry)],
+    spooled: Option<&Spooled>,
     command: Option<&str>,
     settling: &[String],
 ) -> String {
@@ -102,6 +105,12 @@ pub(in crate::cli) fn full_text(
     }
     if let Some(holder) = &job.holder {
         tell("process", &format!("{}, since {}", holder.pid, holder.since));
+    }
+    if let Some(Spooled { folder, loads, rows, bytes, whole }) = spooled {
+        let (word, bytes) = (if *loads == 1 { "load" } else { "loads" }, ByteCount(*bytes));
+        let read = if *whole { "read to its end" } else { "not read to its end" };
+        let folder = folder.display();
+        tell("spool", &format!("{} of {loads} {word}, {bytes} in {folder}; the stream was {read}", counted(*rows)));
     }
     if let Some(report) = &job.report {
         if report.rows_rejected > 0 {

@@ -1,6 +1,7 @@
 //! What people and programs see: results on stdout, everything else on stderr.
 
 pub(super) mod jobs;
+pub(super) mod plan;
 pub(super) mod progress;
 mod report;
 mod rows;

@@ -145,6 +145,10 @@ fn counts(progress: &Progress, elapsed: Duration) -> String {
     if Progress::read(&progress.rows_rejected) > 0 {
         let _ = write!(text, ", {} rejected", rows(&progress.rows_rejected));
     }
+    let spooled = Progress::read(&progress.bytes_spooled);
+    if spooled > 0 {
+        let _ = write!(text, ", {} in the spool", ByteCount(spooled));
+    }
     let failed = Progress::read(&progress.attempts_failed);
     if failed > 0 {
         let word = if failed == 1 { "attempt" } else { "attempts" };

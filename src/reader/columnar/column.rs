@@ -76,7 +76,7 @@ fn plain_type(ty: &DataType) -> DataType {
 }
 
 /// The same for all columns of a batch.
-pub(super) fn plain_batch(rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+pub(in crate::reader) fn plain_batch(rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let columns: Vec<ArrayRef> = rows.columns().iter().map(|column| plain(column, false)).collect::<Result<_, _>>()?;
     let fields = rows.schema_ref().fields().iter().zip(&columns);
     let fields: Vec<Field> =

@@ -35,6 +35,7 @@ use crate::model::{Batch, Column, Origin, Reject};
 use crate::telemetry::panics;
 
 pub use cell::row_as_json;
+pub(super) use column::plain_batch;
 pub(super) use schema::columns;
 
 /// Rows of a typed input, as they come out of its format.

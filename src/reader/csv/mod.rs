@@ -29,6 +29,7 @@ use crate::model::{Batch, Column, Origin, Reject, Rule};
 
 use super::batches::{Batches, Records};
 use super::cast::{BatchBuilder, Cell, rule};
+use super::finder::{self, Wanted};
 use super::window::{Window, line_ends};
 use super::{Error, FieldRef, Projected, Reader};
 use record::{Scan, scan};
@@ -55,6 +56,19 @@ impl CsvReader {
         fields_expected: usize,
     ) -> Self {
         Self::over(Window::new(path, stream), dialect, projected, fields_expected)
+    }
+
+    /// The same for the records that start at these bytes alone: each of them comes as a reject.
+    pub(super) fn finding(
+        path: &Path,
+        stream: Box<dyn Read + Send>,
+        dialect: Dialect,
+        fields_expected: usize,
+        wanted: Wanted,
+    ) -> Self {
+        let mut reader = Self::new(path, stream, dialect, Vec::new(), fields_expected);
+        reader.0.records_mut().wanted = Some(wanted);
+        reader
     }
 
     fn over(window: Window, dialect: Dialect, projected: Vec<Projected>, fields_expected: usize) -> Self {
@@ -144,6 +158,8 @@ struct CsvRecords {
     caster: Caster,
     spans: Vec<Span>,
     opened: bool,
+    /// The records to find, where that is all there is to do.
+    wanted: Option<Wanted>,
 }
 
 impl Records for CsvRecords {
@@ -153,6 +169,16 @@ impl Records for CsvRecords {
             self.open()?;
         }
         let Some(record) = self.scan(self.caster.blank_is_row())? else { return Ok(false) };
+        if let Some(wanted) = &mut self.wanted {
+            let origin = self.window.origin();
+            if wanted.remove(&origin.byte) {
+                let raw = self.window.pending()[..record.bytes].to_vec();
+                batch.reject_record(finder::found(origin, raw), rejects);
+            }
+            let more = !wanted.is_empty();
+            self.consume(record);
+            return Ok(more);
+        }
         let raw = &self.window.pending()[..record.bytes];
         self.caster.row(raw, self.window.origin(), record, &self.spans, batch, rejects);
         self.consume(record);
@@ -162,7 +188,7 @@ impl Records for CsvRecords {
 
 impl CsvRecords {
     fn new(window: Window, caster: Caster) -> Self {
-        Self { window, caster, spans: Vec::new(), opened: false }
+        Self { window, caster, spans: Vec::new(), opened: false, wanted: None }
     }
 
     /// Goes to the first row.

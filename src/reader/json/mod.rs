@@ -24,6 +24,7 @@ use crate::model::{Batch, Column, Origin, Reject, Rule};
 
 use super::batches::{Batches, Records};
 use super::cast::{BatchBuilder, Cell, Node, rule};
+use super::finder::{self, Wanted};
 use super::window::{Window, line_ends};
 use super::{Error, FieldRef, Projected, Reader};
 use layout::{Layout, Step};
@@ -49,6 +50,14 @@ impl JsonReader {
         Self::over(Window::new(path, stream), projected, known)
     }
 
+    /// The same for the records that start at these bytes alone: each of them comes as a reject, among those that cannot be
+    /// read.
+    pub(super) fn finding(path: &Path, stream: Box<dyn Read + Send>, wanted: Wanted) -> Self {
+        let mut reader = Self::new(path, stream, Vec::new(), None);
+        reader.0.records_mut().wanted = Some(wanted);
+        reader
+    }
+
     fn over(window: Window, projected: Vec<Projected>, known: Option<HashSet<String>>) -> Self {
         let mut slots = HashMap::new();
         let targets = projected
@@ -61,8 +70,13 @@ impl JsonReader {
             })
             .collect();
         let found = vec![None; slots.len()];
-        let records =
-            JsonRecords { window, layout: Layout::Start, start: None, row: Row { targets, slots, known, found } };
+        let records = JsonRecords {
+            window,
+            layout: Layout::Start,
+            start: None,
+            row: Row { targets, slots, known, found },
+            wanted: None,
+        };
         let columns: Vec<Column> = projected.into_iter().map(|projected| projected.column).collect();
         Self(Batches::new(records, &columns))
     }
@@ -80,6 +94,8 @@ struct JsonRecords {
     /// Where the array starts, if the records are in one; none before the first byte.
     start: Option<Origin>,
     row: Row,
+    /// The records to find, where that is all there is to do.
+    wanted: Option<Wanted>,
 }
 
 impl Records for JsonRecords {
@@ -99,7 +115,8 @@ impl Records for JsonRecords {
                 }
                 Step::Record(bytes) => {
                     self.window.check_length(bytes)?;
-                    return self.record(bytes, batch, rejects).map(|()| true);
+                    self.record(bytes, batch, rejects)?;
+                    return Ok(self.wanted.as_ref().is_none_or(|wanted| !wanted.is_empty()));
                 }
                 Step::Lines(bytes) => {
                     self.window.check_length(bytes)?;
@@ -125,6 +142,15 @@ impl JsonRecords {
     fn record(&mut self, bytes: usize, batch: &mut BatchBuilder, rejects: &mut Vec<Reject>) -> Result<(), Error> {
         let raw = &self.window.pending()[..bytes];
         let rule = match std::str::from_utf8(raw).map(Node::parse) {
+            Ok(Ok(Node::Object(_))) if self.wanted.is_some() => {
+                let origin = self.window.origin();
+                if self.wanted.as_mut().is_some_and(|wanted| wanted.remove(&origin.byte)) {
+                    let raw = raw.trim_ascii_end().to_vec();
+                    batch.reject_record(finder::found(origin, raw), rejects);
+                }
+                self.consume(bytes);
+                return Ok(());
+            }
             Ok(Ok(Node::Object(entries))) => {
                 self.row.append(&entries, raw, self.window.origin(), batch, rejects);
                 self.consume(bytes);

@@ -11,7 +11,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
@@ -24,13 +24,14 @@ use super::arrow_ipc::{ArrowFile, ArrowStream};
 use super::columnar::{self, ColumnarReader, Projection, guarded};
 use super::csv::{self, CsvReader, CsvText, Dialect};
 use super::decompress::decompress;
+use super::finder::{RowFinder, Wanted};
 use super::format::{Compression, Format, detect};
 use super::json::{self, JsonReader};
 use super::mapping::{FieldKind, SourceFields};
 use super::parquet::Footer;
 use super::stored::{CountedFile, CountedStream, Counter};
 use super::{CsvOptions, Error, Projected, Reader, infer};
-use crate::model::Column;
+use crate::model::{Column, Reject};
 use crate::source::Opened;
 
 /// What tells the compression: more than any magic bytes need, and one read of a file.
@@ -74,6 +75,16 @@ enum Typed {
 }
 
 impl Typed {
+    fn find(self, path: &Path, wanted: Wanted) -> Result<Box<dyn Reader>, Error> {
+        // Any column counts the rows.
+        let indices = &[0][..];
+        Ok(match self {
+            Self::Parquet(footer) => Box::new(RowFinder::new(path, footer.open(indices)?, wanted)),
+            Self::ArrowFile(file, _) => Box::new(RowFinder::new(path, ArrowFile::open(path, file, indices)?, wanted)),
+            Self::ArrowStream(stream) => Box::new(RowFinder::new(path, stream.project(indices), wanted)),
+        })
+    }
+
     fn schema(&self) -> SchemaRef {
         match self {
             Self::Parquet(footer) => Arc::clone(footer.schema()),
@@ -336,5 +347,37 @@ impl Probed {
             Body::Json(text) => Box::new(JsonReader::new(&self.path, text.into_stream(), projected, known)),
             Body::Typed(typed) => guarded(&self.path, || typed.read(&self.path, projected))?,
         })
+    }
+
+    /// Reads the input for the records that start at these bytes (of typed inputs: the rows with these numbers, from 0) and
+    /// hands out each, raw as in a reject.
+    ///
+    /// # Errors
+    /// When it cannot be read up to the last of them, or is not what it was: what is left of `wanted` was not found.
+    pub fn find(self, mut wanted: BTreeSet<u64>, take: &mut dyn FnMut(Reject)) -> Result<(), Error> {
+        let (path, pending) = (self.path.clone(), wanted.clone());
+        let mut reader: Box<dyn Reader> = match self.body {
+            Body::Csv(text, dialect) => {
+                let count = csv::fields(&path, &text.sample, text.at_end, &dialect)?.len();
+                Box::new(CsvReader::finding(&path, text.into_stream(), dialect, count, pending))
+            }
+            Body::Json(text) => Box::new(JsonReader::finding(&path, text.into_stream(), pending)),
+            Body::Typed(typed) => guarded(&path, || typed.find(&path, pending))?,
+        };
+        let mut rejects = Vec::new();
+        while reader.next(&mut rejects)?.is_some() {
+            // Records that cannot be read are none of ours.
+            rejects.drain(..).filter(|reject| wanted.remove(&reject.origin.byte)).for_each(&mut *take);
+        }
+        rejects.drain(..).filter(|reject| wanted.remove(&reject.origin.byte)).for_each(take);
+        match wanted.first() {
+            None => Ok(()),
+            Some(byte) => Err(Error::Malformed {
+                path,
+                at: None,
+                what: format!("no record starts at byte {byte} any more: it has changed while it was loaded"),
+                source: None,
+            }),
+        }
     }
 }

@@ -335,6 +335,9 @@ impl Request<'_> {
         answer.received_data_time_ms = Some(work.received_ms);
         answer.write_data_time_ms = Some(written.duration_since(started).as_millis().try_into().unwrap_or(u64::MAX));
         answer.commit_and_publish_time_ms = Some(millis(written));
+        if matches!(result, Err(Failed::Rows(_))) {
+            load.note_log(url.clone());
+        }
         answer.error_url = url;
         result
     }

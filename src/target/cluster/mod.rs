@@ -19,6 +19,7 @@ mod loads;
 mod metric;
 mod node;
 mod transactions;
+mod way;
 
 use std::time::Duration;
 
@@ -41,6 +42,7 @@ pub use loads::{Load, LoadFilter};
 pub use metric::{AllMetrics, Sample};
 pub use node::{ClusterNode, Listing, NodeKind};
 pub use transactions::Transaction;
+pub use way::{Lead, Way};
 
 /// How long a node may take to say how it is. A node that is well answers within milliseconds; one that takes longer
 /// than this is not, and a person is waiting.

@@ -238,3 +238,64 @@ async fn a_labels_state_is_asked_of_the_leader_behind_a_follower() {
     let page = Node::answering("200 OK", "<html>").await;
     assert_eq!(target(&[page.port]).label_state(&label()).await.unwrap_err().code(), Code::AnswerUnreadable);
 }
+
+/// What a server says that refuses one of two rows and keeps its list there.
+fn refusing(log: &str) -> String {
+    let reply = r#"{"Label":"job-1","Status":"Fail","Message":"too many filtered rows","NumberTotalRows":2,"NumberFilteredRows":1,"ErrorURL":"LOG"}"#;
+    format!("HTTP/1.1 200 OK\r\n\r\n{}", reply.replace("LOG", log))
+}
+
+#[tokio::test]
+async fn the_servers_list_is_fetched_from_no_stranger_and_from_no_other_path() {
+    let stranger = Node::answering("200 OK", "Error: x. Row: \"1\"\n").await;
+    for (host, path, fetched) in [
+        ("127.0.0.1", "/api/_load_error_log?file=error_log_1", 1),
+        ("127.0.0.1", "/api/v1/anything?file=error_log_1", 0),
+        // The same machine under a name that nobody vouches for.
+        ("localhost", "/api/_load_error_log?file=error_log_1", 0),
+        ("user:word@127.0.0.1", "/api/_load_error_log/../secret?x", 0),
+    ] {
+        let before = stranger.heads().len();
+        let backend = taking(refusing(&format!("http://{host}:{}{path}", stranger.port))).await;
+        let error = load(&target(&[backend.port])).await.unwrap_err();
+        assert_eq!(stranger.heads().len() - before, fetched, "{host} {path}");
+        let Error::RowsRefused { lines, .. } = &error else { panic!("{error:?}") };
+        assert_eq!(lines.len(), fetched, "{host} {path}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_without_end_is_none() {
+    let log = Node::answering("200 OK", "Error: x. Row: \"1\"\n".repeat(100_000)).await;
+    let url = format!("http://127.0.0.1:{}/api/_load_error_log?file=error_log_1", log.port);
+    let backend = taking(refusing(&url)).await;
+    let error = load(&target(&[backend.port])).await.unwrap_err();
+    assert!(matches!(&error, Error::RowsRefused { lines, .. } if lines.is_empty()), "{error:?}");
+}
+
+#[tokio::test]
+async fn without_an_address_the_list_is_asked_for_over_sql() {
+    let log = "Error: too wide. Row: \\\"1\\\"\\n";
+    let result = format!(
+        "{{\"meta\":[{{\"name\":\"tracking_log\",\"type\":\"varchar\"}}]}}\n{{\"data\":[\"{log}\"]}}\n{{\"statistics\":{{}}}}\n"
+    );
+    let frontend = Node::start(move |mut peer| {
+        let result = result.clone();
+        async move {
+            let head = peer.head().await;
+            if head.starts_with("POST /api/v1/catalogs/default_catalog/sql ") {
+                peer.answer("200 OK", &result).await;
+                peer.rest().await;
+            } else {
+                peer.write("HTTP/1.1 100 Continue\r\n\r\n").await;
+                peer.body(8).await;
+                // The end of the connection is the end of the answer.
+                peer.write(&refusing("")).await;
+            }
+        }
+    })
+    .await;
+    let error = load(&target(&[frontend.port])).await.unwrap_err();
+    let Error::RowsRefused { lines, samples, .. } = &error else { panic!("{error:?}") };
+    assert_eq!((lines.len(), samples.as_slice()), (1, &["Error: too wide. Row: \"1\"".to_owned()][..]));
+}

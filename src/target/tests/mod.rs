@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::{Error, LoadSettings, Loaded, Options, StarRocks, Target};
-use crate::model::{Chunk, Codec, Label, Origin, Secret, WireFormat};
+use crate::model::{Chunk, Codec, Label, Origin, Origins, Secret, WireFormat};
 
 /// One connection of a scripted node.
 pub(super) struct Peer<S> {
@@ -198,6 +198,7 @@ pub(super) fn chunk_of(body: Vec<Bytes>, rows: u64) -> Chunk {
         input: 0,
         from: origin,
         to: origin,
+        origins: Origins::default(),
     }
 }
 
