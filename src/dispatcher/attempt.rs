@@ -1,6 +1,5 @@
 //! One delivery from its journal entry to its settled outcome.
 
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -128,7 +127,7 @@ impl Run {
             self.delivered.state = known.state;
             return Err(Error::Disagreed { label: self.delivery.label.clone() });
         }
-        if !matches!(known.state, LoadState::Visible | LoadState::Committed) {
+        if !known.state.is_loaded() {
             return Ok(false);
         }
         self.delivered.state = known.state;
@@ -258,22 +257,14 @@ impl Run {
 
     /// Waits until one more attempt may begin. Nothing is under way meanwhile, so that a drain ends it.
     async fn turn(&mut self) -> Result<Pass, Error> {
-        let body_bytes = self.delivery.chunk.body_bytes;
-        let waiting = async {
-            self.dispatcher.pace.request().await;
-            self.dispatcher.pace.send(body_bytes).await;
-            self.dispatcher.gate.enter().await
-        };
+        let mut drain = self.dispatcher.drain.clone();
+        let admitted = self.dispatcher.admit(self.delivery.chunk.body_bytes);
         tokio::select! {
             // Nothing is begun once it was said to end, also where there is room at once.
             biased;
             () = cancelled(&mut self.cancel) => Err(self.settle_after_cancel().await),
-            () = cancelled(&mut self.dispatcher.drain) => Err(self.leave()),
-            pass = waiting => {
-                let at_once = pass.inside() as u64;
-                self.dispatcher.progress.attempts_at_once_max.fetch_max(at_once, Ordering::Relaxed);
-                Ok(pass)
-            }
+            () = cancelled(&mut drain) => Err(self.leave()),
+            pass = admitted => Ok(pass),
         }
     }
 

@@ -38,7 +38,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use crate::clock::Clock;
 use crate::failure::{Code, Failure};
-use crate::governor::{Gate, Pace, Permit};
+use crate::governor::{Gate, Pace, Pass, Permit};
 use crate::journal::{self, Journal};
 use crate::model::{Chunk, JobId, Label, LoadState, Origin};
 use crate::spool::Store;
@@ -322,6 +322,15 @@ impl Dispatcher {
             outcome.failure = Some(Error::Cancelled);
         }
         outcome
+    }
+
+    /// Waits until one more attempt may begin, by the rates and by how many may be under way.
+    async fn admit(&self, body_bytes: u64) -> Pass {
+        self.pace.request().await;
+        self.pace.send(body_bytes).await;
+        let pass = self.gate.enter().await;
+        self.progress.attempts_at_once_max.fetch_max(pass.inside() as u64, Ordering::Relaxed);
+        pass
     }
 
     /// Looked at in the order of the queue, so that a stream that is not the one of before adds nothing to the table.

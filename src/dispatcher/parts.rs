@@ -101,9 +101,7 @@ impl Refusal {
             other => other.to_string(),
         }
     }
-}
 
-impl Refusal {
     /// The server's words for the only row of what was sent: the one line of the list is about it, whatever it shows of it.
     fn words_of_one(&self) -> String {
         let [line] = self.lines.as_slice() else { return self.words() };
@@ -162,7 +160,7 @@ impl Division {
         let mut turn = None;
         if delivery.chunk.codec != Codec::None {
             turn = tokio::select! {
-            biased;
+                biased;
                 turn = Arc::clone(&dispatcher.rejects.turn).acquire_owned() => turn.ok(),
                 () = cancelled(&mut cancel) => return Err((delivered, Some(Error::Cancelled))),
             };

@@ -122,8 +122,7 @@ impl Run {
     async fn empty_hands(&self) -> Result<(), Error> {
         let dispatcher = &self.dispatcher;
         let mut loads = dispatcher.journal.loads(&dispatcher.job, dispatcher.run)?;
-        let open = |state| matches!(state, LoadState::Sending | LoadState::Prepared | LoadState::InDoubt);
-        loads.retain(|(label, entry)| *label != self.delivery.label && open(entry.state));
+        loads.retain(|(label, entry)| *label != self.delivery.label && entry.state.is_open());
         let mut cancel = self.cancel.clone();
         tokio::select! {
             biased;
@@ -136,9 +135,7 @@ impl Run {
     async fn prepare_once(&mut self) -> Result<Result<Prepared, target::Error>, Error> {
         let chunk = &self.delivery.chunk;
         let sending = async {
-            self.dispatcher.pace.request().await;
-            self.dispatcher.pace.send(chunk.body_bytes).await;
-            let pass = self.dispatcher.gate.enter().await;
+            let pass = self.dispatcher.admit(chunk.body_bytes).await;
             (pass, self.dispatcher.target.prepare(&self.delivery.label, chunk, &self.delivery.settings).await)
         };
         self.delivered.attempts += 1;
@@ -308,13 +305,12 @@ impl Dispatcher {
     }
 
     fn note(&self, label: &Label, entry: &LoadEntry, state: LoadState) -> Result<(), Error> {
-        let landed = matches!(state, LoadState::Visible | LoadState::Committed);
         let counted = entry.rows_loaded + entry.rows_unselected > 0;
         let settled = Settled {
             state,
             transaction_id: entry.transaction_id,
             // Of a load that somebody else has committed only the label is known, which vouches for its rows (LABEL-1).
-            rows_loaded: if landed && !counted { entry.rows } else { entry.rows_loaded },
+            rows_loaded: if state.is_loaded() && !counted { entry.rows } else { entry.rows_loaded },
             rows_unselected: entry.rows_unselected,
         };
         Ok(self.journal.settled(&self.job, self.run, label, &settled)?)

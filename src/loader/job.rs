@@ -26,7 +26,7 @@ use crate::failure::{Code, Failure as _, chain};
 use crate::governor::{Budget, Gate, Pace, Window};
 use crate::journal::{self, Begun, Journal, Lease, Work};
 use crate::model::report::{ErrorReport, SlowReport};
-use crate::model::{JobState, LoadReport, LoadState, Report, invariant};
+use crate::model::{JobState, LoadReport, Report, invariant};
 use crate::pipeline::Context;
 use crate::planner::{self, Limits, Parallel};
 use crate::reader::reject::RejectsWriter;
@@ -481,7 +481,7 @@ impl<'a> Account<'a> {
     pub(super) fn account_for(&mut self, mut delivered: Vec<Delivered>) {
         delivered.sort_by_key(|load| (load.input, load.from.byte, load.label.clone()));
         for load in delivered {
-            if matches!(load.state, LoadState::Visible | LoadState::Committed) {
+            if load.state.is_loaded() {
                 self.report.rows_loaded += load.rows_loaded;
                 self.report.rows_unselected += load.rows_unselected;
             }

@@ -40,7 +40,7 @@ pub use error::{Error, FirstReject};
 pub use plan::Planned;
 pub use rejected::{Reason, ReasonCount, Rejected, RejectedFile};
 pub use resumed::{drop_spooled, spooled};
-pub use settle::{Unsettled, is_open};
+pub use settle::Unsettled;
 pub use spec::{CodecChoice, CommitScope, JobSpec, LOAD_SIZE, MEMORY, RejectLimit, SPOOL, WireChoice};
 
 pub use crate::journal::Error as JournalError;

@@ -226,11 +226,7 @@ impl Account<'_> {
 
 fn known(dispatcher: &Dispatcher, store: &Store) -> Result<Known, Error> {
     let spooled: HashSet<Label> = store.left().into_iter().map(|load| load.label).collect();
-    let is_safe = |state| match state {
-        LoadState::Visible | LoadState::Committed => true,
-        LoadState::Prepared => dispatcher.whole,
-        _ => false,
-    };
+    let is_safe = |state: LoadState| state.is_loaded() || state == LoadState::Prepared && dispatcher.whole;
     let (journal, job, run) = (&dispatcher.journal, &dispatcher.job, dispatcher.run);
     // The parts of a load that was refused lie in the spool together, until all of them are settled.
     let is_spooled = |label: &str| {

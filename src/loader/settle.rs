@@ -48,7 +48,7 @@ impl Loader {
         let forgotten = rfc3339(self.clock.now() - REMEMBERED) > job.started_at;
         let undecided = journal.is_undecided(&job.job, job.run)?;
         for (label, load) in journal.loads(&job.job, job.run)? {
-            if !is_open(load.state) {
+            if !load.state.is_open() {
                 continue;
             }
             let left = deadline.saturating_duration_since(self.clock.instant());
@@ -112,12 +112,6 @@ impl Loader {
         // It never got there. One that was in doubt before had left for certain.
         if unknown && !forgotten && noted == LoadState::Sending { Ok(LoadState::Aborted) } else { Err(why) }
     }
-}
-
-/// Whether it is not known how a load ended.
-#[must_use]
-pub fn is_open(state: LoadState) -> bool {
-    matches!(state, LoadState::Sending | LoadState::Prepared | LoadState::InDoubt)
 }
 
 fn settled(state: LoadState, load: &LoadEntry) -> Settled {

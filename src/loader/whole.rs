@@ -141,17 +141,16 @@ impl Account<'_> {
         cancel: &watch::Receiver<bool>,
     ) -> Result<(), Error> {
         let known = entries(dispatcher)?;
-        let landed = |state| matches!(state, LoadState::Visible | LoadState::Committed);
         let (done, left): (Vec<_>, Vec<_>) = known
             .into_iter()
-            .filter(|(_, entry)| landed(entry.state) || is_open(entry.state))
-            .partition(|(_, entry)| landed(entry.state));
+            .filter(|(_, entry)| entry.state.is_loaded() || entry.state.is_open())
+            .partition(|(_, entry)| entry.state.is_loaded());
         self.learn(&done.iter().map(|(label, entry)| (label.clone(), entry.state)).collect::<Vec<_>>());
         let (committed, failure) = dispatcher.commit_all(left, cancel).await;
         self.learn(&committed);
         // The sums are made anew: an earlier try may have counted some of them.
         let known = entries(dispatcher)?;
-        let in_table = || known.iter().map(|(_, entry)| entry).filter(|entry| landed(entry.state));
+        let in_table = || known.iter().map(|(_, entry)| entry).filter(|entry| entry.state.is_loaded());
         self.report.rows_loaded = in_table().map(|entry| entry.rows_loaded).sum();
         self.report.rows_unselected = in_table().map(|entry| entry.rows_unselected).sum();
         failure.map_or(Ok(()), |failure| Err(failure.into()))
@@ -176,10 +175,6 @@ fn entries(dispatcher: &Dispatcher) -> Result<Vec<(Label, LoadEntry)>, Error> {
     Ok(task::block_in_place(|| dispatcher.journal.loads(&dispatcher.job, dispatcher.run))?)
 }
 
-fn is_open(state: LoadState) -> bool {
-    matches!(state, LoadState::Sending | LoadState::Prepared | LoadState::InDoubt)
-}
-
 fn open(loads: Vec<(Label, LoadEntry)>) -> Vec<(Label, LoadEntry)> {
-    loads.into_iter().filter(|(_, entry)| is_open(entry.state)).collect()
+    loads.into_iter().filter(|(_, entry)| entry.state.is_open()).collect()
 }

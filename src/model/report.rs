@@ -42,6 +42,20 @@ pub enum LoadState {
     Disagreed,
 }
 
+impl LoadState {
+    /// Whether it is not known yet how it ends.
+    #[must_use]
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Sending | Self::Prepared | Self::InDoubt)
+    }
+
+    /// Whether its rows are in the table, as many as were sent.
+    #[must_use]
+    pub fn is_loaded(self) -> bool {
+        matches!(self, Self::Visible | Self::Committed)
+    }
+}
+
 /// One load in a report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoadReport {

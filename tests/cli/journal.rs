@@ -1,7 +1,7 @@
 //! The journal through the program: lost answers, damage, other processes, `status`, `resume`, `cancel`, `rejects`.
 
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 
 use serde_json::{Value, json};
@@ -74,6 +74,19 @@ pub(crate) fn hold_from(load: u32) -> Value {
             "do": {"kind": "hold"}}])
 }
 
+/// Waits until a rule has struck: a load is written down before its request is on its way, and whoever is killed in between
+/// would leave the rule to the next run.
+pub(crate) fn when_struck(sandbox: &Sandbox) {
+    let url = format!("http://{}/sandbox/faults", sandbox.frontend);
+    loop {
+        let output = Command::new("curl").args(["-sS", "-u", "root:", &url]).output().unwrap();
+        let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
+        if shown["fired_total"].as_u64() > Some(0) {
+            return;
+        }
+    }
+}
+
 #[test]
 fn status_shows_what_ran_newest_first_and_one_job_with_its_loads() {
     let world = World::new();
@@ -110,6 +123,7 @@ fn a_killed_import_is_gone_on_with_from_anywhere_and_nothing_is_sent_twice() {
     let mut child = started(&world, &[&[relative, "--to", &secret], &SMALL[..]].concat());
     let job = job_when(&world, |job| job["loads_by_state"] == json!({"sending": 1, "visible": 2}));
     assert_eq!((&job["state"], &job["process"]["pid"]), (&json!("running"), &json!(child.id())), "{job}");
+    when_struck(&sandbox);
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(jobs(&world)[0]["state"], json!("interrupted"));

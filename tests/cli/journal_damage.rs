@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use rusqlite::Connection;
 use serde_json::json;
 
-use super::journal::{SMALL, cluster, ended, hold_from, job_when, rows, started};
+use super::journal::{SMALL, cluster, ended, hold_from, job_when, rows, started, when_struck};
 use super::support::{Ran, World};
 
 fn journal(world: &World) -> PathBuf {
@@ -124,11 +124,12 @@ fn two_that_run_the_same_import_at_once_load_every_row_once() {
 
 #[test]
 fn who_waits_for_another_process_says_so_and_goes_on_when_that_one_dies() {
-    let (world, _sandbox, target) = cluster(&hold_from(2));
+    let (world, sandbox, target) = cluster(&hold_from(2));
     let file = world.file("rows.csv", rows(100_000));
     let arguments = [&[&file, "--to", &target], &SMALL[..]].concat();
     let mut first = started(&world, &arguments);
     job_when(&world, |job| job["loads_by_state"] == json!({"sending": 1, "visible": 2}));
+    when_struck(&sandbox);
     let mut second = started(&world, &arguments);
     let mut said = String::new();
     BufReader::new(second.stderr.take().unwrap()).read_line(&mut said).unwrap();

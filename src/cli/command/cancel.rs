@@ -137,6 +137,6 @@ async fn settle(found: &Found, entry: &JobEntry, options: &config::ConnectOption
 /// What is open, where nobody can be asked about it.
 fn unasked(found: &Found, entry: &JobEntry, why: &str) -> Result<Vec<Unsettled>, Error> {
     let loads = found.journal.loads(&entry.job, entry.run)?;
-    let open = loads.into_iter().filter(|(_, load)| loader::is_open(load.state));
+    let open = loads.into_iter().filter(|(_, load)| load.state.is_open());
     Ok(open.map(|(label, load)| Unsettled { label, rows: load.rows, why: why.to_owned() }).collect())
 }

@@ -172,7 +172,7 @@ pub(in crate::cli) fn cancelled_text(job: &JobEntry, open: &[Unsettled], settlin
 }
 
 fn landed(job: &JobEntry) -> u64 {
-    let landed = |state| matches!(state, LoadState::Visible | LoadState::Committed | LoadState::Disagreed);
+    let landed = |state: LoadState| state.is_loaded() || state == LoadState::Disagreed;
     job.loads.iter().filter(|(state, _)| landed(*state)).map(|(_, count)| count).sum()
 }
 
