@@ -125,7 +125,7 @@ fn encode(criterion: &mut Criterion) {
         let mut turn = || {
             out.clear();
             for batch in &batches {
-                encoder.encode(black_box(batch), 0, usize::MAX, &mut out, &mut Vec::new());
+                encoder.encode(black_box(batch), &mut out, &mut Vec::new(), &mut Vec::new());
             }
             out.len() as u64
         };
@@ -163,7 +163,7 @@ fn compress(criterion: &mut Criterion) {
 fn text(format: WireFormat, columns: &[Column], batches: &[RecordBatch]) -> Vec<u8> {
     let (mut encoder, mut out, mut aside) = (encoder::new(format, columns), Vec::new(), Vec::new());
     for batch in batches {
-        encoder.encode(batch, 0, usize::MAX, &mut out, &mut aside);
+        encoder.encode(batch, &mut out, &mut Vec::new(), &mut aside);
     }
     assert!(aside.is_empty(), "every row of the data can travel");
     out

@@ -15,10 +15,10 @@ use super::{Encoder, Unfit, escape, rows};
 use crate::model::{Column, ColumnType};
 
 /// What NULL looks like on the wire.
-const NULL: &[u8] = br"\\N";
+pub(super) const NULL: &[u8] = br"\\N";
 
 /// What the server takes for NULL once quotes and escapes are gone.
-const NULL_DECODED: &[u8] = br"\N";
+pub(super) const NULL_DECODED: &[u8] = br"\N";
 
 /// Writes CSV.
 pub(super) struct Csv {
@@ -40,19 +40,12 @@ impl Csv {
 }
 
 impl Encoder for Csv {
-    fn encode(
-        &mut self,
-        batch: &RecordBatch,
-        from: usize,
-        bytes_target: usize,
-        out: &mut Vec<u8>,
-        aside: &mut Vec<usize>,
-    ) -> usize {
+    fn encode(&mut self, batch: &RecordBatch, out: &mut Vec<u8>, ends: &mut Vec<usize>, aside: &mut Vec<usize>) {
         let Self { types, scratch } = self;
         let columns: Vec<_> =
             types.iter().zip(batch.columns()).map(|(ty, array)| Cells::resolve(ty, array.as_ref())).collect();
         let fixed_bytes_max: usize = columns.iter().map(|cells| cells.bytes_max() + NULL.len() + 1).sum();
-        rows(from, batch.num_rows(), bytes_target, out, aside, |row, out| {
+        rows(batch.num_rows(), out, ends, aside, |row, out| {
             out.reserve(fixed_bytes_max);
             for cells in &columns {
                 field(cells, row, out, scratch)?;
@@ -62,7 +55,7 @@ impl Encoder for Csv {
                 *last = b'\n';
             }
             Ok(())
-        })
+        });
     }
 }
 
@@ -74,10 +67,7 @@ fn field(cells: &Cells<'_>, row: usize, out: &mut Vec<u8>, scratch: &mut Scratch
     }
     match &cells.values {
         Values::Scalar(scalar) => scalar.append(row, out)?,
-        Values::Text(values) => match values.value(row).as_bytes() {
-            NULL_DECODED => return Err(Unfit),
-            text => escape::csv_field(text, out),
-        },
+        Values::Text(values) => super::csv_text(values.value(row).as_bytes(), out)?,
         Values::Json(values) => escape::csv_field(values.value(row).as_bytes(), out),
         Values::Binary(values) => escape::base64(values.value(row), out),
         Values::List { .. } | Values::Map { .. } | Values::Struct(_) => {

@@ -31,14 +31,7 @@ impl Json {
 }
 
 impl Encoder for Json {
-    fn encode(
-        &mut self,
-        batch: &RecordBatch,
-        from: usize,
-        bytes_target: usize,
-        out: &mut Vec<u8>,
-        aside: &mut Vec<usize>,
-    ) -> usize {
+    fn encode(&mut self, batch: &RecordBatch, out: &mut Vec<u8>, ends: &mut Vec<usize>, aside: &mut Vec<usize>) {
         let Self { columns, keys } = self;
         let columns: Vec<_> = columns
             .iter()
@@ -47,7 +40,7 @@ impl Encoder for Json {
             .collect();
         let fixed_bytes_max: usize =
             columns.iter().map(|(key, cells)| key.len() + cells.bytes_max() + NULL.len()).sum::<usize>() + 2;
-        rows(from, batch.num_rows(), bytes_target, out, aside, |row, out| {
+        rows(batch.num_rows(), out, ends, aside, |row, out| {
             out.reserve(fixed_bytes_max);
             keys.clear();
             for (key, cells) in &columns {
@@ -56,7 +49,7 @@ impl Encoder for Json {
             }
             out.extend_from_slice(b"}\n");
             Ok(())
-        })
+        });
     }
 }
 

@@ -25,14 +25,14 @@ mod csv;
 mod escape;
 mod json;
 mod nested;
-mod scalar;
+pub(crate) mod scalar;
 
 #[cfg(test)]
-mod oracle;
+pub(crate) mod oracle;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 
 use arrow::record_batch::RecordBatch;
 
@@ -41,19 +41,10 @@ use crate::model::{Column, WireFormat};
 
 /// Turns rows into text.
 pub trait Encoder: Send {
-    /// Appends rows from `from` on to `out`, until it holds `bytes_target` bytes or more or the batch ends.
+    /// Appends the rows of a batch to `out`, and for each of them where it ends in `out` to `ends`.
     ///
-    /// Rows that this format cannot carry are left out, and their indices appended to `aside`. Returns the row to go on
-    /// with. Where the text ends depends on the rows and on `bytes_target` alone, not on how rows were grouped into
-    /// batches: a buffer that is full already takes no row, an empty one takes at least one.
-    fn encode(
-        &mut self,
-        batch: &RecordBatch,
-        from: usize,
-        bytes_target: usize,
-        out: &mut Vec<u8>,
-        aside: &mut Vec<usize>,
-    ) -> usize;
+    /// Rows that this format cannot carry are left out, and their indices appended to `aside`.
+    fn encode(&mut self, batch: &RecordBatch, out: &mut Vec<u8>, ends: &mut Vec<usize>, aside: &mut Vec<usize>);
 }
 
 /// An encoder for batches with these columns, typed by [`ColumnType::arrow`](crate::model::ColumnType::arrow).
@@ -75,28 +66,40 @@ pub fn new(format: WireFormat, columns: &[Column]) -> Box<dyn Encoder> {
 
 /// A value that cannot travel in the format at hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Unfit;
+pub(crate) struct Unfit;
 
-/// The loop that both formats share: whole rows until the buffer is full; a row that does not fit leaves no trace.
+/// Appends NULL as CSV has it.
+pub(crate) fn csv_null(out: &mut Vec<u8>) {
+    out.extend_from_slice(csv::NULL);
+}
+
+/// Appends a text as CSV has it, unless it is one that CSV cannot carry.
+pub(crate) fn csv_text(text: &[u8], out: &mut Vec<u8>) -> Result<(), Unfit> {
+    if text == csv::NULL_DECODED {
+        return Err(Unfit);
+    }
+    escape::csv_field(text, out);
+    Ok(())
+}
+
+/// The loop that both formats share; a row that does not fit leaves no trace.
 ///
 /// Per row it costs one reservation, and per cell one match. `benches/stage.rs` measures it.
 fn rows(
-    from: usize,
-    to: usize,
-    bytes_target: usize,
+    rows: usize,
     out: &mut Vec<u8>,
+    ends: &mut Vec<usize>,
     aside: &mut Vec<usize>,
     mut append: impl FnMut(usize, &mut Vec<u8>) -> Result<(), Unfit>,
-) -> usize {
-    let bytes_target = bytes_target.max(1);
-    let mut row = from;
-    while row < to && out.len() < bytes_target {
+) {
+    ends.reserve(rows);
+    for row in 0..rows {
         let start = out.len();
-        if append(row, out).is_err() {
+        if append(row, out).is_ok() {
+            ends.push(out.len());
+        } else {
             out.truncate(start);
             aside.push(row);
         }
-        row += 1;
     }
-    row
 }

@@ -8,7 +8,7 @@ use super::sample::Value;
 use crate::model::{Column, ColumnType};
 
 /// The rows that a server with `enclose: "` and `escape: \` stores.
-pub(super) fn csv(columns: &[Column], text: &[u8]) -> Result<Vec<Vec<Value>>, String> {
+pub(crate) fn csv(columns: &[Column], text: &[u8]) -> Result<Vec<Vec<Value>>, String> {
     let typed = |fields: Vec<Vec<u8>>| {
         if fields.len() != columns.len() {
             return Err(format!("{} fields for {} columns", fields.len(), columns.len()));
@@ -241,11 +241,12 @@ fn scalar(ty: &ColumnType, text: &str) -> Result<Value, String> {
 }
 
 fn decimal(text: &str, scale: usize) -> Option<i128> {
-    let (whole, fraction) = if scale == 0 { (text, "") } else { text.split_once('.')? };
-    if fraction.len() != scale {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    // Fewer digits behind the point name the same number; more would be rounded.
+    if fraction.len() > scale || text.ends_with('.') {
         return None;
     }
-    format!("{whole}{fraction}").parse().ok()
+    format!("{whole}{fraction:0<scale$}").parse().ok()
 }
 
 fn number(text: &str, digits: usize) -> Option<i128> {

@@ -16,25 +16,27 @@ fn chunks(
     batches: &[RecordBatch],
     target: usize,
 ) -> (Vec<Vec<u8>>, Vec<usize>) {
-    let (mut encoder, mut chunks, mut out, mut aside_all) = (new(format, columns), Vec::new(), Vec::new(), Vec::new());
+    let (mut encoder, mut chunks, mut chunk, mut aside_all) =
+        (new(format, columns), Vec::new(), Vec::new(), Vec::new());
     let mut rows_before = 0;
     for batch in batches {
-        let mut from = 0;
-        while from < batch.num_rows() {
-            let mut aside = Vec::new();
-            let next = encoder.encode(batch, from, target, &mut out, &mut aside);
-            assert!(next > from, "an encoder with room in its buffer goes on");
-            assert!(aside.iter().all(|row| (from..next).contains(row)), "only rows it went over are put aside");
-            aside_all.extend(aside.iter().map(|row| rows_before + row));
-            from = next;
-            if out.len() >= target.max(1) {
-                chunks.push(std::mem::take(&mut out));
+        let (mut out, mut ends, mut aside) = (Vec::new(), Vec::new(), Vec::new());
+        encoder.encode(batch, &mut out, &mut ends, &mut aside);
+        assert_eq!(ends.len() + aside.len(), batch.num_rows(), "every row has an end, or is put aside");
+        aside_all.extend(aside.iter().map(|row| rows_before + row));
+        rows_before += batch.num_rows();
+        let mut start = 0;
+        for end in ends {
+            chunk.extend_from_slice(&out[start..end]);
+            start = end;
+            if chunk.len() >= target {
+                chunks.push(std::mem::take(&mut chunk));
             }
         }
-        rows_before += batch.num_rows();
+        assert_eq!(start, out.len(), "the text is that of the rows");
     }
-    if !out.is_empty() {
-        chunks.push(out);
+    if !chunk.is_empty() {
+        chunks.push(chunk);
     }
     (chunks, aside_all)
 }

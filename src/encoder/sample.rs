@@ -20,7 +20,7 @@ use crate::model::{Column, ColumnType, StructField};
 
 /// What a cell holds. Floats are their bits, so that zero is not minus zero.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Null,
     Boolean(bool),
     /// Integers, decimals without their point, days and microseconds since 1970.

@@ -9,7 +9,7 @@
 use super::Unfit;
 
 /// Appends an integer. Wide ones that are small take the cheaper 64-bit path.
-pub(super) fn integer(value: i128, out: &mut Vec<u8>) {
+pub(crate) fn integer(value: i128, out: &mut Vec<u8>) {
     let mut buffer = itoa::Buffer::new();
     let text = match i64::try_from(value) {
         Ok(small) => buffer.format(small),
@@ -19,7 +19,7 @@ pub(super) fn integer(value: i128, out: &mut Vec<u8>) {
 }
 
 /// Appends an integer of at most 64 bits.
-pub(super) fn small_integer(value: impl itoa::Integer, out: &mut Vec<u8>) {
+pub(crate) fn small_integer(value: impl itoa::Integer, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
@@ -29,7 +29,7 @@ const SINGLE_TWICE_ROUNDED: u32 = 0x15ae_43fd;
 
 /// Appends the shortest text that reads back as the same single-precision number, whether it is read as one or as a double
 /// that is narrowed, which is what JSON parsers do.
-pub(super) fn float(value: f32, out: &mut Vec<u8>) -> Result<(), Unfit> {
+pub(crate) fn float(value: f32, out: &mut Vec<u8>) -> Result<(), Unfit> {
     if value.abs().to_bits() == SINGLE_TWICE_ROUNDED {
         return double(value.into(), out);
     }
@@ -37,7 +37,7 @@ pub(super) fn float(value: f32, out: &mut Vec<u8>) -> Result<(), Unfit> {
 }
 
 /// Appends the shortest text that reads back as the same double-precision number.
-pub(super) fn double(value: f64, out: &mut Vec<u8>) -> Result<(), Unfit> {
+pub(crate) fn double(value: f64, out: &mut Vec<u8>) -> Result<(), Unfit> {
     finite(value.is_finite(), value, out)
 }
 
@@ -53,7 +53,7 @@ fn finite(is_finite: bool, value: impl zmij::Float, out: &mut Vec<u8>) -> Result
 const SCALE_MAX: usize = 38;
 
 /// Appends `value / 10^scale` with all its fraction digits: the server rounds or refuses what has another scale.
-pub(super) fn decimal(value: i128, scale: u8, out: &mut Vec<u8>) {
+pub(crate) fn decimal(value: i128, scale: u8, out: &mut Vec<u8>) {
     if value < 0 {
         out.push(b'-');
     }
@@ -80,7 +80,7 @@ pub(super) fn decimal(value: i128, scale: u8, out: &mut Vec<u8>) {
 const DAYS: std::ops::RangeInclusive<i32> = -719_528..=2_932_896;
 
 /// Appends days since 1970-01-01 as `yyyy-MM-dd`.
-pub(super) fn date(days: i32, out: &mut Vec<u8>) -> Result<(), Unfit> {
+pub(crate) fn date(days: i32, out: &mut Vec<u8>) -> Result<(), Unfit> {
     out.extend_from_slice(&date_text(days)?);
     Ok(())
 }
@@ -90,7 +90,7 @@ const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
 
 /// Appends microseconds since 1970-01-01 as `yyyy-MM-dd HH:mm:ss`, with `.ffffff` behind it when that is not zero.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "remainders of the divisors at hand")]
-pub(super) fn datetime(micros: i64, out: &mut Vec<u8>) -> Result<(), Unfit> {
+pub(crate) fn datetime(micros: i64, out: &mut Vec<u8>) -> Result<(), Unfit> {
     let days = i32::try_from(micros.div_euclid(MICROS_PER_DAY)).map_err(|_| Unfit)?;
     let of_day = micros.rem_euclid(MICROS_PER_DAY);
     let (seconds, fraction) = ((of_day / MICROS_PER_SECOND) as u32, (of_day % MICROS_PER_SECOND) as u32);

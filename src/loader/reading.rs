@@ -12,9 +12,9 @@ use super::prepare::{self, Prepared};
 use super::sink::{InputContext, JobSink};
 use super::spec::JobSpec;
 use super::task;
-use crate::model::{Batch, Codec, InputReport, Reject, WireFormat};
+use crate::model::{Codec, InputReport, WireFormat};
 use crate::pipeline::{self, Context, Failure};
-use crate::reader::{self, Format, Reader};
+use crate::reader::Format;
 use crate::simulated::{Mistake, makes};
 use crate::telemetry::Progress;
 
@@ -99,9 +99,14 @@ impl Reading {
         let counter = probed.bytes_read();
         let progress = Arc::clone(&self.context.progress);
         let before = Progress::read(&progress.rows_read);
-        let reader = probed.into_reader(input.projected, input.known).map_err(|error| Some(error.into()))?;
-        let reader = Counted { reader, counter: Arc::clone(&counter), seen: 0, progress: Arc::clone(&progress) };
-        let result = pipeline::run(Box::new(reader), options, &self.context, &mut self.sink);
+        let plan = probed.dialect().and_then(|dialect| pipeline::Plan::of(dialect, input.wire, &input.projected));
+        let source = match plan {
+            Some(plan) => probed.into_csv(&input.projected).map(|text| pipeline::Source::Csv(text, plan)),
+            None => probed.into_reader(input.projected, input.known).map(pipeline::Source::Batches),
+        };
+        let tick = ticking(Arc::clone(&counter), Arc::clone(&progress));
+        let source = source.map_err(|error| Some(error.into()))?;
+        let result = pipeline::run(source, tick, options, &self.context, &mut self.sink);
         let report = &mut self.reports[index];
         report.bytes = counter.load(Ordering::Relaxed);
         report.rows = Progress::read(&progress.rows_read) - before;
@@ -127,21 +132,12 @@ pub(super) fn report_of(input: &Prepared) -> InputReport {
     InputReport { path: input.input.path.display().to_string(), bytes: 0, rows: 0, rejected: 0 }
 }
 
-/// A reader that moves the progress on.
-struct Counted {
-    reader: Box<dyn Reader>,
-    /// Stored bytes of this input consumed, moved by the reader below.
-    counter: Arc<AtomicU64>,
-    seen: u64,
-    progress: Arc<Progress>,
-}
-
-impl Reader for Counted {
-    fn next(&mut self, rejects: &mut Vec<Reject>) -> Result<Option<Batch>, reader::Error> {
-        let result = self.reader.next(rejects);
-        let now = self.counter.load(Ordering::Relaxed);
-        Progress::add(&self.progress.bytes_read, now - self.seen);
-        self.seen = now;
-        result
+/// Moves the progress on by what was read since the last time.
+fn ticking(counter: Arc<AtomicU64>, progress: Arc<Progress>) -> impl FnMut() + Send {
+    let mut seen = 0;
+    move || {
+        let now = counter.load(Ordering::Relaxed);
+        Progress::add(&progress.bytes_read, now - seen);
+        seen = now;
     }
 }

@@ -1,8 +1,7 @@
 //! [`Cutter`]: decides where one chunk ends and the next begins, and which rows go aside.
 
-use arrow::record_batch::RecordBatch;
-
 use super::chunker::Chunker;
+use super::rows::Rows;
 use super::{Context, Cut, Options, Sink, Stopped};
 use crate::encoder::{self, Encoder};
 use crate::governor::Budget;
@@ -17,41 +16,46 @@ pub(super) struct Cutter {
     options: Options,
     main: Lane,
     side: Lane,
-    /// Indices of rows that the ordinary format cannot carry; kept to be used again.
-    aside: Vec<usize>,
+    /// Writes what goes aside.
+    encoder: Box<dyn Encoder>,
+    /// Where it writes it; kept to be used again.
+    text: Vec<u8>,
 }
 
 impl Cutter {
     pub(super) fn new(options: Options, budget: Budget) -> Self {
-        let columns = match options.wire {
-            WireFormat::Csv => &options.columns,
-            WireFormat::Json => &options.columns_json,
-        };
-        let main = Lane::new(options.wire, encoder::new(options.wire, columns), false, budget.clone());
-        let side = Lane::new(WireFormat::Json, encoder::new(WireFormat::Json, &options.columns_json), true, budget);
-        Self { options, main, side, aside: Vec::new() }
+        let main = Lane::new(options.wire, false, budget.clone());
+        let side = Lane::new(WireFormat::Json, true, budget);
+        let encoder = encoder::new(WireFormat::Json, &options.columns_json);
+        Self { options, main, side, encoder, text: Vec::new() }
     }
 
-    /// Encodes a batch and hands on every chunk that it fills.
-    pub(super) fn cut(&mut self, batch: &Batch, context: &Context, sink: &mut dyn Sink) -> Result<(), Stopped> {
-        let mut row = 0;
-        while row < batch.origins.len() {
-            self.aside.clear();
-            let next = self.main.encode(&self.options, context, &batch.rows, row, &batch.origins, &mut self.aside)?;
-            for &index in &self.aside {
-                let origin = &batch.origins[index..=index];
-                let mut nowhere = Vec::new();
-                self.side.encode(&self.options, context, &batch.rows.slice(index, 1), 0, origin, &mut nowhere)?;
-                if !nowhere.is_empty() {
-                    Progress::add(&context.progress.rows_rejected, 1);
-                    sink.rejects(vec![reject(batch, index)])?;
-                }
-                self.side.hand_on_if_full(&self.options, self.main.first(), context, sink)?;
+    /// Takes rows, and hands on every chunk that they fill. `lines` lie before the first of them, unless their origins
+    /// count already from the start of the input.
+    pub(super) fn cut(
+        &mut self,
+        rows: &Rows,
+        lines: u64,
+        context: &Context,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Stopped> {
+        let Self { options, main, side, encoder, text } = self;
+        // What waits for its chunk while a side chunk is handed on: rows of before, or else the first of these.
+        let first = main.first().or_else(|| rows.origins.first().map(|origin| after(*origin, lines)));
+        for batch in &rows.aside {
+            let (mut ends, mut nowhere) = (Vec::new(), Vec::new());
+            text.clear();
+            encoder.encode(&batch.rows, text, &mut ends, &mut nowhere);
+            if nowhere.is_empty() {
+                let added = Added { text, ends: &ends, origins: &batch.origins, lines };
+                side.add(added, first, options, context, sink)?;
+            } else {
+                Progress::add(&context.progress.rows_rejected, 1);
+                sink.rejects(vec![reject(batch, lines)])?;
             }
-            self.main.hand_on_if_full(&self.options, self.side.first(), context, sink)?;
-            row = next;
         }
-        Ok(())
+        let added = Added { text: &rows.text, ends: &rows.ends, origins: &rows.origins, lines };
+        main.add(added, side.first(), options, context, sink)
     }
 
     /// Hands on what is left.
@@ -63,57 +67,70 @@ impl Cutter {
 
 /// A row that neither format carries (SR §6.8): a map with one key twice, or a JSON `null` that would arrive as NULL. It is
 /// set aside, because ROWS-1 knows no third way. Its record is gone by now, so its values stand for it.
-fn reject(batch: &Batch, index: usize) -> Reject {
+fn reject(batch: &Batch, lines: u64) -> Reject {
     let text = "no wire format carries these values unchanged: a map with a repeated key, or a JSON null".to_owned();
     Reject {
-        origin: batch.origins[index],
+        origin: after(batch.origins[0], lines),
         column: None,
         value: None,
         rule: Rule { code: "cannot-travel", text },
-        raw: reader::row_as_json(&batch.rows, index).into_bytes(),
+        raw: reader::row_as_json(&batch.rows, 0).into_bytes(),
     }
+}
+
+/// A place that was counted from the start of a piece, before which there are so many lines.
+pub(super) fn after(origin: Origin, lines: u64) -> Origin {
+    Origin { line: origin.line + lines, ..origin }
+}
+
+/// Rows for a lane.
+struct Added<'a> {
+    text: &'a [u8],
+    /// Where each of them ends in the text.
+    ends: &'a [usize],
+    origins: &'a [Origin],
+    /// Lines before them that their origins do not count.
+    lines: u64,
 }
 
 /// One stream of chunks.
 struct Lane {
     format: WireFormat,
-    encoder: Box<dyn Encoder>,
     side: bool,
     budget: Budget,
     open: Option<Chunker>,
     sequence: u32,
-    /// Text of the rows being added; kept to be used again.
-    text: Vec<u8>,
 }
 
 impl Lane {
-    fn new(format: WireFormat, encoder: Box<dyn Encoder>, side: bool, budget: Budget) -> Self {
-        Self { format, encoder, side, budget, open: None, sequence: 0, text: Vec::new() }
+    fn new(format: WireFormat, side: bool, budget: Budget) -> Self {
+        Self { format, side, budget, open: None, sequence: 0 }
     }
 
-    /// Adds rows from `row` on, as many as the chunk has room for; returns the row to go on with.
-    fn encode(
+    /// Adds rows. A chunk closes after the row that fills it; `waiting` is the first row of the other lane that is in none.
+    fn add(
         &mut self,
+        added: Added<'_>,
+        waiting: Option<Origin>,
         options: &Options,
         context: &Context,
-        rows: &RecordBatch,
-        row: usize,
-        origins: &[Origin],
-        aside: &mut Vec<usize>,
-    ) -> Result<usize, Stopped> {
-        let filled = self.open.as_ref().map_or(0, Chunker::text_bytes);
-        let room = usize::try_from(options.load_bytes.saturating_sub(filled)).unwrap_or(usize::MAX);
-        self.text.clear();
-        let next = self.encoder.encode(rows, row, room.max(1), &mut self.text, aside);
-        debug_assert!(next > row, "an encoder always takes a row");
-        if next - row == aside.len() {
-            return Ok(next);
+        sink: &mut dyn Sink,
+    ) -> Result<(), Stopped> {
+        let Added { text, ends, origins, lines } = added;
+        let (mut row, mut start) = (0_usize, 0_usize);
+        while row < ends.len() {
+            let filled = self.open.as_ref().map_or(0, Chunker::text_bytes);
+            let room = usize::try_from(options.load_bytes.saturating_sub(filled)).unwrap_or(usize::MAX);
+            let full = start.saturating_add(room.max(1));
+            let next = (row + ends[row..].partition_point(|end| *end < full) + 1).min(ends.len());
+            self.opened(options.load_bytes, options.codec, context)?;
+            let chunker = self.open.as_mut().expect("it has just been opened");
+            let origins = origins[row..next].iter().map(|origin| after(*origin, lines));
+            chunker.append(&text[start..ends[next - 1]], origins);
+            self.hand_on_if_full(options, waiting, context, sink)?;
+            (row, start) = (next, ends[next - 1]);
         }
-        self.opened(options.load_bytes, options.codec, context)?;
-        let chunker = self.open.as_mut().expect("it has just been opened");
-        let taken = (row..next).filter(|index| aside.is_empty() || aside.binary_search(index).is_err());
-        chunker.append(&self.text, taken.map(|index| origins[index]));
-        Ok(next)
+        Ok(())
     }
 
     /// Opens a chunk if none is open, waiting for its room in the budget.

@@ -1,8 +1,9 @@
-//! Turns the batches of one input into chunks.
+//! Turns one input into chunks.
 //!
 //! ```text
-//!  Reader ─▶ Batch ═▶ encoder ─▶ compressor ─▶ Chunk ─▶ (dispatcher)
-//!  thread 1   queue    thread 2   ╰─ rows that CSV cannot carry ─▶ JSON ─▶ side Chunk
+//!            ┌▶ encoder | relay ─┐
+//!  reader ───┼▶ encoder | relay ─┼▶ rows, in order ─▶ cutter, compressor ─▶ Chunk ─▶ (dispatcher)
+//!  1 thread  └▶ as many as cores ┘   1 thread         ╰─ rows that CSV cannot carry ─▶ JSON ─▶ side Chunk
 //! ```
 //!
 //! Every row is in exactly one chunk or one reject, in the order it was read, and no chunk crosses an input. Chunks close
@@ -14,26 +15,36 @@
 //!
 //! Sending, labels and retries are not here: a chunk that has left is the dispatcher's.
 
+mod canonical;
 mod chunker;
 mod cutter;
+mod relay;
+mod rows;
+mod stages;
 
+#[cfg(test)]
+mod relay_tests;
 #[cfg(test)]
 mod tests;
 
+use std::num::NonZero;
 use std::sync::Arc;
 use std::thread;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::bounded;
 
 use crate::clock::Clock;
+use crate::encoder;
 use crate::governor::{Budget, Closed, Permit};
-use crate::model::{Batch, Chunk, Codec, Column, Origin, Reject, WireFormat};
+use crate::model::{Chunk, Codec, Column, Origin, Reject, WireFormat};
+use crate::reader::csv::CsvText;
 use crate::reader::{self, Reader};
-use crate::telemetry::{Progress, Stage};
+use crate::telemetry::Progress;
 use cutter::Cutter;
+use relay::Relay;
+use stages::{Assembly, Feed, Hands};
 
-/// Batches that wait between reader and encoder. Two keep both threads busy; more would only hold memory.
-const QUEUE_BATCHES: usize = 2;
+pub use relay::Plan;
 
 /// How an input is cut and encoded.
 #[derive(Clone, Debug)]
@@ -118,81 +129,61 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
 }
 
-enum Read {
-    Rows(Batch, Vec<Reject>),
-    Failed(reader::Error),
-    End(Vec<Reject>),
+/// What a pipeline reads.
+pub enum Source {
+    /// Any input, as batches.
+    Batches(Box<dyn Reader>),
+    /// A CSV text whose records may travel as they are.
+    Csv(CsvText, Plan),
 }
 
-/// Runs one input through the pipeline, on this thread and one more.
+/// Runs one input through the pipeline, on this thread and a few more. `tick` is called whenever something was read.
 ///
 /// # Errors
 /// When the input cannot be read, or the sink wants no more.
-pub fn run(reader: Box<dyn Reader>, options: Options, context: &Context, sink: &mut dyn Sink) -> Result<(), Failure> {
-    let (sender, receiver) = bounded(QUEUE_BATCHES);
-    thread::scope(|scope| {
-        scope.spawn(move || read(reader, &sender, context));
-        let mut cutter = Cutter::new(options, context.budget.clone());
-        // Taking the receiver by value matters: when encoding ends early, dropping it is what ends the reader.
-        encode(receiver, &mut cutter, context, sink)
-    })
-}
-
-fn read(mut reader: Box<dyn Reader>, sender: &Sender<Read>, context: &Context) {
-    loop {
-        let mut rejects = Vec::new();
-        let message = match reader.next(&mut rejects) {
-            Ok(Some(batch)) => Read::Rows(batch, rejects),
-            Ok(None) => Read::End(rejects),
-            Err(error) => Read::Failed(error),
-        };
-        let last = !matches!(message, Read::Rows(..));
-        let start = context.clock.instant();
-        let sent = sender.send(message);
-        context.progress.waited_for(Stage::Encoder, context.clock.instant() - start);
-        if last || sent.is_err() {
-            return;
-        }
-    }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "the receiver is dropped here, which ends the reader")]
-fn encode(
-    receiver: Receiver<Read>,
-    cutter: &mut Cutter,
+pub fn run(
+    source: Source,
+    tick: impl FnMut() + Send,
+    options: Options,
     context: &Context,
     sink: &mut dyn Sink,
 ) -> Result<(), Failure> {
-    loop {
-        if context.budget.is_closed() {
-            return Err(Failure::Stopped);
+    let workers = workers();
+    let (order, done) = bounded(workers * PIECES_PER_WORKER);
+    let (work, pieces) = bounded(workers * PIECES_PER_WORKER);
+    let columns = match options.wire {
+        WireFormat::Csv => options.columns.clone(),
+        WireFormat::Json => options.columns_json.clone(),
+    };
+    let (feed, hands): (Feed, Box<dyn Fn() -> Hands + '_>) = match source {
+        Source::Batches(reader) => {
+            let wire = options.wire;
+            (Feed::Batches(reader), Box::new(move || Hands::Encoder(encoder::new(wire, &columns))))
         }
-        let start = context.clock.instant();
-        let message = receiver.recv();
-        context.progress.waited_for(Stage::Reader, context.clock.instant() - start);
-        match message {
-            Ok(Read::Rows(batch, rejects)) => {
-                count(context, batch.origins.len() + rejects.len(), rejects.len());
-                hand_over(rejects, sink)?;
-                cutter.cut(&batch, context, sink)?;
-            }
-            Ok(Read::End(rejects)) => {
-                count(context, rejects.len(), rejects.len());
-                hand_over(rejects, sink)?;
-                return Ok(cutter.finish(context, sink)?);
-            }
-            Ok(Read::Failed(error)) => return Err(Failure::Reading(error)),
-            // The reader's thread panicked; the scope passes that on as soon as this returns.
-            Err(_) => return Err(Failure::Stopped),
+        Source::Csv(text, plan) => {
+            let CsvText { blocks, line, caster } = text;
+            (Feed::Blocks(blocks, line), Box::new(move || Hands::Relay(Box::new(Relay::new(&plan, &caster)))))
         }
-    }
+    };
+    thread::scope(|scope| {
+        let mut assembly = Assembly::new(&feed, hands(), Cutter::new(options, context.budget.clone()));
+        for _ in 0..workers {
+            let (mut hands, pieces) = (hands(), pieces.clone());
+            scope.spawn(move || stages::work(&mut hands, &pieces));
+        }
+        drop(pieces);
+        scope.spawn(move || stages::read(feed, tick, &order, &work));
+        // Taking the receiver by value matters: when this ends early, dropping it is what ends the others.
+        assembly.run(done, context, sink)
+    })
 }
 
-fn hand_over(rejects: Vec<Reject>, sink: &mut dyn Sink) -> Result<(), Stopped> {
-    if rejects.is_empty() { Ok(()) } else { sink.rejects(rejects) }
-}
+/// How many threads make rows: as many as the machine has cores. More than this wait for the one that puts chunks together.
+const WORKERS_MAX: usize = 8;
 
-fn count(context: &Context, rows: usize, rejected: usize) {
-    Progress::add(&context.progress.rows_read, rows as u64);
-    Progress::add(&context.progress.rows_rejected, rejected as u64);
+/// Pieces in hand and waiting, for each of them.
+const PIECES_PER_WORKER: usize = 2;
+
+fn workers() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get).min(WORKERS_MAX)
 }

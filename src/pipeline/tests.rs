@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::clock::SystemClock;
 use crate::model::table::arrow_schema;
-use crate::model::{ColumnType, Origin, Rule};
+use crate::model::{Batch, ColumnType, Origin, Rule};
 
 /// A reader of batches that are there already.
 struct Ready {
@@ -32,9 +32,9 @@ impl Reader for Ready {
 }
 
 #[derive(Default)]
-struct Collected {
-    cuts: Vec<Cut>,
-    rejects: Vec<Reject>,
+pub(super) struct Collected {
+    pub(super) cuts: Vec<Cut>,
+    pub(super) rejects: Vec<Reject>,
     chunks_max: Option<usize>,
 }
 
@@ -93,7 +93,7 @@ fn run_on(
     sink: &mut Collected,
 ) -> Result<(), Failure> {
     let reader = Ready { batches: batches.into_iter(), ends_with };
-    run(Box::new(reader), options(load_bytes), &context(load_bytes), sink)
+    run(Source::Batches(Box::new(reader)), || {}, options(load_bytes), &context(load_bytes), sink)
 }
 
 fn cut(texts: &[Option<String>], sizes: &[usize], load_bytes: u64) -> Vec<Cut> {
@@ -203,7 +203,7 @@ fn a_closed_budget_stops_the_pipeline() {
     let context = context(100);
     context.budget.close();
     let reader = Ready { batches: batches(&some(10), &[5]).into_iter(), ends_with: None };
-    let result = run(Box::new(reader), options(100), &context, &mut Collected::default());
+    let result = run(Source::Batches(Box::new(reader)), || {}, options(100), &context, &mut Collected::default());
     assert!(matches!(result, Err(Failure::Stopped)), "{result:?}");
 }
 
@@ -220,7 +220,7 @@ fn rejects_pass_through_in_order_and_are_counted() {
         }
     }
     let (context, mut sink) = (context(1000), Collected::default());
-    run(Box::new(Rejecting(0)), options(1000), &context, &mut sink).unwrap();
+    run(Source::Batches(Box::new(Rejecting(0))), || {}, options(1000), &context, &mut sink).unwrap();
     assert_eq!(sink.rejects.iter().map(|reject| reject.origin.line).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
     assert_eq!((Progress::read(&context.progress.rows_read), Progress::read(&context.progress.rows_rejected)), (13, 5));
 }

@@ -105,6 +105,12 @@ impl Window {
         Err(Error::RecordTooLong { path: self.path.clone(), at: self.origin, bytes_max: self.record_bytes_max })
     }
 
+    /// What is pending, and where the rest comes from.
+    pub(super) fn into_parts(mut self) -> (PathBuf, Vec<u8>, Box<dyn Read + Send>) {
+        self.bytes.drain(..self.start);
+        (self.path, self.bytes, self.stream)
+    }
+
     /// Reads the start of the input and moves past a byte order mark.
     pub(super) fn open(&mut self) -> Result<(), Error> {
         while !self.ended && self.pending().len() < BYTE_ORDER_MARK.len() {

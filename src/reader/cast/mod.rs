@@ -24,12 +24,12 @@ mod cell;
 mod column;
 mod json;
 mod nested;
-mod number;
+pub(crate) mod number;
 pub(in crate::reader) mod rule;
 mod scalar;
 #[cfg(test)]
 mod tests;
-mod time;
+pub(crate) mod time;
 
 pub use batch::BatchBuilder;
 pub use cell::Cell;

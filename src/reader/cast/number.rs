@@ -7,7 +7,7 @@ use super::rule;
 /// Reads an integer: digits with an optional sign, and at most zeros behind a point (`1.0`).
 ///
 /// Nothing else is taken for one. Exponents and spaces are more often a sign of a shifted column than of an integer.
-pub(super) fn integer(text: &str) -> Result<i128, Rule> {
+pub(crate) fn integer(text: &str) -> Result<i128, Rule> {
     let (negative, digits) = sign(text.as_bytes());
     let (whole, fraction) = match memchr::memchr(b'.', digits) {
         Some(point) => (&digits[..point], Some(&digits[point + 1..])),
@@ -115,7 +115,7 @@ fn exponent(text: &[u8]) -> Option<i64> {
 /// Reads a decimal number, with an exponent too, as the unscaled value of a DECIMAL(`precision`, `scale`).
 ///
 /// More digits behind the point than the scale holds are taken only if they are zeros: nothing is rounded.
-pub(super) fn decimal(text: &str, precision: u8, scale: u8) -> Result<i128, Rule> {
+pub(crate) fn decimal(text: &str, precision: u8, scale: u8) -> Result<i128, Rule> {
     let written = Written::parse(text).ok_or_else(|| rule::not_a_number("a decimal number"))?;
     let Some((first, _)) = written.digits().find(|(_, digit)| *digit != 0) else {
         return Ok(0);
@@ -140,7 +140,7 @@ pub(super) fn decimal(text: &str, precision: u8, scale: u8) -> Result<i128, Rule
 }
 
 /// Reads a number with an optional point and exponent as the nearest binary one. Words such as `NaN` are no numbers.
-pub(super) fn double(text: &str) -> Result<f64, Rule> {
+pub(crate) fn double(text: &str) -> Result<f64, Rule> {
     match text.parse::<f64>() {
         Ok(value) if value.is_finite() => Ok(value),
         Ok(_) => Err(not_finite(text).unwrap_or_else(|| rule::beyond_float("DOUBLE", "1.7976931348623157e308"))),
@@ -149,7 +149,7 @@ pub(super) fn double(text: &str) -> Result<f64, Rule> {
 }
 
 /// The same for FLOAT. The text is rounded once; by way of a DOUBLE it would be rounded twice.
-pub(super) fn float(text: &str) -> Result<f32, Rule> {
+pub(crate) fn float(text: &str) -> Result<f32, Rule> {
     match text.parse::<f32>() {
         Ok(value) => finite_float(value).map_err(|rule| not_finite(text).unwrap_or(rule)),
         Err(_) => Err(rule::not_a_number("a number")),

@@ -12,7 +12,7 @@ pub(super) const DAY_MICROS: i64 = 86_400_000_000;
 const DAYS: std::ops::RangeInclusive<i32> = -719_528..=2_932_896;
 
 /// Reads a DATE. A time behind it must be midnight.
-pub(super) fn date(text: &str) -> Result<i32, Rule> {
+pub(crate) fn date(text: &str) -> Result<i32, Rule> {
     let (day, rest) = day(text.as_bytes()).ok_or_else(rule::not_a_date)?;
     if rest.is_empty() {
         return Ok(day);
@@ -26,7 +26,7 @@ pub(super) fn date(text: &str) -> Result<i32, Rule> {
 }
 
 /// Reads a DATETIME, as microseconds since 1970-01-01 00:00. A day alone is its midnight.
-pub(super) fn datetime(text: &str) -> Result<i64, Rule> {
+pub(crate) fn datetime(text: &str) -> Result<i64, Rule> {
     let (day, rest) = day(text.as_bytes()).ok_or_else(rule::not_a_datetime)?;
     let clock = match rest {
         [] => 0,
@@ -133,7 +133,7 @@ fn digits(text: &[u8], least: usize, most: usize) -> Option<(i32, &[u8])> {
     Some((value, &text[count..]))
 }
 
-fn days_of(year: i32, month: i32) -> i32 {
+pub(crate) fn days_of(year: i32, month: i32) -> i32 {
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     match month {
         2 if leap => 29,

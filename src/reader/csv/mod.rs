@@ -11,14 +11,19 @@
 //! - A record with another number of fields, with text behind a closing quote, or with bytes that are no UTF-8 is a
 //!   reject. A quote still open at the end of the input is an [`Error`]: where its record ends is anybody's guess.
 
+mod bits;
+mod blocks;
 mod dialect;
 mod record;
 mod sample;
+mod structure;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::model::{Batch, Column, Origin, Reject, Rule};
 
@@ -27,11 +32,14 @@ use super::cast::{BatchBuilder, Cell, rule};
 use super::finder::{self, Wanted};
 use super::window::{Window, line_ends};
 use super::{Error, FieldRef, Projected, Reader};
-use record::{Extent, Form, Scan, Span, scan, value};
+use record::{Scan, scan};
 
+pub(crate) use blocks::{Block, Blocks};
 pub use dialect::{Dialect, sniff};
+pub(crate) use record::{Extent, Form, Span, value};
 pub(super) use sample::Sample;
 pub use sample::{fields, first_record};
+pub(crate) use walk::{Found, Walk};
 
 /// Reads a CSV text.
 pub struct CsvReader(Batches<CsvRecords>);
@@ -64,13 +72,9 @@ impl CsvReader {
     }
 
     fn over(window: Window, dialect: Dialect, projected: Vec<Projected>, fields_expected: usize) -> Self {
-        let targets: Vec<_> =
-            projected.iter().map(|projected| Target::new(projected, dialect.null.is_some())).collect();
-        debug_assert!(targets.iter().all(|target| target.field < fields_expected), "projected fields exist");
+        let caster = Caster::new(dialect, &projected, fields_expected);
         let columns: Vec<Column> = projected.into_iter().map(|projected| projected.column).collect();
-        let records =
-            CsvRecords { window, dialect, targets, fields_expected, spans: Vec::new(), opened: false, wanted: None };
-        Self(Batches::new(records, &columns))
+        Self(Batches::new(CsvRecords::new(window, caster), &columns))
     }
 }
 
@@ -80,12 +84,53 @@ impl Reader for CsvReader {
     }
 }
 
+/// A CSV text in blocks, which several threads may read.
+pub struct CsvText {
+    /// Its blocks; the header is behind us.
+    pub(crate) blocks: Blocks,
+    /// The line on which the first of them starts.
+    pub(crate) line: u64,
+    /// What makes rows of its records.
+    pub(crate) caster: Arc<Caster>,
+}
+
+impl CsvText {
+    /// The same as for [`CsvReader::new`].
+    ///
+    /// # Errors
+    /// When the start of the input cannot be read.
+    pub(crate) fn open(
+        path: &Path,
+        stream: Box<dyn Read + Send>,
+        dialect: Dialect,
+        projected: &[Projected],
+        fields_expected: usize,
+    ) -> Result<Self, Error> {
+        let caster = Caster::new(dialect, projected, fields_expected);
+        let mut records = CsvRecords::new(Window::new(path, stream), caster);
+        records.open()?;
+        let (blocks, line) = Blocks::from_window(records.window, records.caster.dialect.quote);
+        Ok(Self { blocks, line, caster: Arc::new(records.caster) })
+    }
+}
+
+#[cfg(test)]
+impl CsvText {
+    /// In blocks of about so many bytes.
+    pub(crate) fn with_blocks_of(self, bytes: usize) -> Self {
+        Self { blocks: self.blocks.with_size(bytes), ..self }
+    }
+}
+
 /// A column to fill.
-struct Target {
-    name: String,
-    field: usize,
+#[derive(Debug)]
+pub(crate) struct Target {
+    /// Its name.
+    pub(crate) name: String,
+    /// The field, from 0.
+    pub(crate) field: usize,
     /// Whether the empty field is the empty text there, because NULL is not allowed.
-    empty_is_text: bool,
+    pub(crate) empty_is_text: bool,
 }
 
 impl Target {
@@ -97,11 +142,20 @@ impl Target {
     }
 }
 
+/// Makes rows of records.
+#[derive(Debug)]
+pub(crate) struct Caster {
+    /// How the text is written.
+    pub(crate) dialect: Dialect,
+    /// Where each column comes from.
+    pub(crate) targets: Vec<Target>,
+    /// How many fields each record has.
+    pub(crate) fields_expected: usize,
+}
+
 struct CsvRecords {
     window: Window,
-    dialect: Dialect,
-    targets: Vec<Target>,
-    fields_expected: usize,
+    caster: Caster,
     spans: Vec<Span>,
     opened: bool,
     /// The records to find, where that is all there is to do.
@@ -112,13 +166,9 @@ impl Records for CsvRecords {
     fn read(&mut self, batch: &mut BatchBuilder, rejects: &mut Vec<Reject>) -> Result<bool, Error> {
         if !self.opened {
             self.opened = true;
-            self.window.open()?;
-            if self.dialect.header {
-                self.skip_header()?;
-            }
+            self.open()?;
         }
-        let blank_is_row = self.fields_expected == 1;
-        let Some(record) = self.scan(blank_is_row)? else { return Ok(false) };
+        let Some(record) = self.scan(self.caster.blank_is_row())? else { return Ok(false) };
         if let Some(wanted) = &mut self.wanted {
             let origin = self.window.origin();
             if wanted.remove(&origin.byte) {
@@ -129,24 +179,35 @@ impl Records for CsvRecords {
             self.consume(record);
             return Ok(more);
         }
-        self.row(record, batch, rejects);
+        let raw = &self.window.pending()[..record.bytes];
+        self.caster.row(raw, self.window.origin(), record, &self.spans, batch, rejects);
         self.consume(record);
         Ok(true)
     }
 }
 
 impl CsvRecords {
+    fn new(window: Window, caster: Caster) -> Self {
+        Self { window, caster, spans: Vec::new(), opened: false, wanted: None }
+    }
+
+    /// Goes to the first row.
+    fn open(&mut self) -> Result<(), Error> {
+        self.window.open()?;
+        if self.caster.dialect.header { self.skip_header() } else { Ok(()) }
+    }
+
     /// Finds the next record; none at the end.
     fn scan(&mut self, blank_is_row: bool) -> Result<Option<Extent>, Error> {
         loop {
-            match scan(self.window.pending(), self.window.at_end(), &self.dialect, &mut self.spans) {
+            match scan(self.window.pending(), self.window.at_end(), &self.caster.dialect, &mut self.spans) {
                 Scan::Record(record) => {
                     self.window.check_length(record.bytes)?;
                     return Ok(Some(record));
                 }
                 Scan::Blank(taken) if blank_is_row => {
-                    self.spans.push(Span { start: 0, end: 0, form: Form::Plain });
-                    return Ok(Some(Extent { bytes: 0, taken, lines: 0, malformed: false }));
+                    self.spans.push(Span::EMPTY);
+                    return Ok(Some(Extent::blank(taken)));
                 }
                 Scan::Blank(taken) => self.window.consume(taken, 1),
                 Scan::End => return Ok(None),
@@ -157,14 +218,7 @@ impl CsvRecords {
     }
 
     fn open_quote(&self, open: usize) -> Error {
-        let Origin { line, byte } = self.window.origin();
-        let line = line + line_ends(&self.window.pending()[..open]);
-        Error::Truncated {
-            path: self.window.path().to_owned(),
-            at: Some(Origin { line, byte: byte + open as u64 }),
-            what: "a quoted field that opens here".into(),
-            source: None,
-        }
+        open_quote(self.window.path(), self.window.origin(), self.window.pending(), open)
     }
 
     /// Moves past the record that [`fields`] has read.
@@ -179,18 +233,50 @@ impl CsvRecords {
         let lines = record.lines + u64::from(record.taken > record.bytes);
         self.window.consume(record.taken, lines);
     }
+}
 
-    fn row(&self, record: Extent, batch: &mut BatchBuilder, rejects: &mut Vec<Reject>) {
-        let raw = &self.window.pending()[..record.bytes];
-        let origin = self.window.origin();
+/// A quote that is not closed, at this offset of what is pending from `origin` on.
+pub(crate) fn open_quote(path: &Path, origin: Origin, pending: &[u8], open: usize) -> Error {
+    let line = origin.line + line_ends(&pending[..open]);
+    Error::Truncated {
+        path: path.to_owned(),
+        at: Some(Origin { line, byte: origin.byte + open as u64 }),
+        what: "a quoted field that opens here".into(),
+        source: None,
+    }
+}
+
+impl Caster {
+    fn new(dialect: Dialect, projected: &[Projected], fields_expected: usize) -> Self {
+        let marker = dialect.null.is_some();
+        let targets: Vec<_> = projected.iter().map(|projected| Target::new(projected, marker)).collect();
+        debug_assert!(targets.iter().all(|target| target.field < fields_expected), "projected fields exist");
+        Self { dialect, targets, fields_expected }
+    }
+
+    /// Whether an empty line is a row, because it is how the empty field of a single column is written.
+    pub(crate) fn blank_is_row(&self) -> bool {
+        self.fields_expected == 1
+    }
+
+    /// Puts a record into the batch, or among the rejects.
+    pub(crate) fn row(
+        &self,
+        raw: &[u8],
+        origin: Origin,
+        record: Extent,
+        spans: &[Span],
+        batch: &mut BatchBuilder,
+        rejects: &mut Vec<Reject>,
+    ) {
         let reject = |column, value, rule| Reject { origin, column, value, rule, raw: raw.to_vec() };
-        let text = match self.check(raw, record) {
+        let text = match self.check(raw, record, spans) {
             Ok(text) => text,
             Err(rule) => return batch.reject_record(reject(None, None, rule), rejects),
         };
         batch.start_row(origin);
         for (index, column) in self.targets.iter().enumerate() {
-            let field = self.field(text, self.spans[column.field], column, |cell| {
+            let field = self.field(text, spans[column.field], column, |cell| {
                 batch.append(index, &cell).map_err(|rule| (cell.shown(), rule))
             });
             if let Err((value, rule)) = field {
@@ -199,12 +285,12 @@ impl CsvRecords {
         }
     }
 
-    fn check<'a>(&self, raw: &'a [u8], record: Extent) -> Result<&'a str, Rule> {
+    fn check<'a>(&self, raw: &'a [u8], record: Extent, spans: &[Span]) -> Result<&'a str, Rule> {
         if let (true, Some(quote)) = (record.malformed, self.dialect.quote) {
             return Err(rule::quote(quote));
         }
-        if self.spans.len() != self.fields_expected {
-            return Err(rule::field_count(self.fields_expected, self.spans.len()));
+        if spans.len() != self.fields_expected {
+            return Err(rule::field_count(self.fields_expected, spans.len()));
         }
         std::str::from_utf8(raw).map_err(|_| rule::not_utf8())
     }

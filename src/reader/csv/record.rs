@@ -11,15 +11,20 @@ use super::Dialect;
 
 /// Where a field is in its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span {
-    pub(super) start: usize,
-    pub(super) end: usize,
-    pub(super) form: Form,
+pub(crate) struct Span {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) form: Form,
+}
+
+impl Span {
+    /// The only field of an empty line.
+    pub(crate) const EMPTY: Self = Self { start: 0, end: 0, form: Form::Plain };
 }
 
 /// How a field is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     /// As it is.
     Plain,
     /// In quotes, which the span leaves out.
@@ -45,15 +50,22 @@ pub(super) enum Scan {
 
 /// What a record takes up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Extent {
+pub(crate) struct Extent {
     /// Its bytes, without the line end.
-    pub(super) bytes: usize,
+    pub(crate) bytes: usize,
     /// Its bytes, with the line end.
-    pub(super) taken: usize,
+    pub(crate) taken: usize,
     /// The line ends within quoted fields.
-    pub(super) lines: u64,
+    pub(crate) lines: u64,
     /// Whether something stands behind a closing quote.
-    pub(super) malformed: bool,
+    pub(crate) malformed: bool,
+}
+
+impl Extent {
+    /// An empty line that is a record, of so many bytes with its end.
+    pub(crate) fn blank(taken: usize) -> Self {
+        Self { bytes: 0, taken, lines: 0, malformed: false }
+    }
 }
 
 /// Finds the record at the start of `bytes` and the fields in it.
@@ -182,7 +194,7 @@ fn closing_quote(bytes: &[u8], start: usize, quote: u8, escape: Option<u8>) -> O
 }
 
 /// A field's bytes as they are meant.
-pub(super) fn value<'a>(record: &'a [u8], span: Span, dialect: &Dialect) -> Cow<'a, [u8]> {
+pub(crate) fn value<'a>(record: &'a [u8], span: Span, dialect: &Dialect) -> Cow<'a, [u8]> {
     let bytes = &record[span.start..span.end];
     let (Form::Escaped, Some(quote)) = (span.form, dialect.quote) else { return Cow::Borrowed(bytes) };
     let escape = dialect.escape.unwrap_or(quote);

@@ -22,7 +22,7 @@ use arrow::datatypes::SchemaRef;
 
 use super::arrow_ipc::{ArrowFile, ArrowStream};
 use super::columnar::{self, ColumnarReader, Projection, guarded};
-use super::csv::{self, CsvReader, Dialect};
+use super::csv::{self, CsvReader, CsvText, Dialect};
 use super::decompress::decompress;
 use super::finder::{RowFinder, Wanted};
 use super::format::{Compression, Format, detect};
@@ -305,6 +305,28 @@ impl Probed {
     #[must_use]
     pub fn bytes_read(&self) -> Arc<AtomicU64> {
         self.counter.shared()
+    }
+
+    /// How the input is written, if it is CSV.
+    #[must_use]
+    pub fn dialect(&self) -> Option<&Dialect> {
+        match &self.body {
+            Body::Csv(_, dialect) => Some(dialect),
+            _ => None,
+        }
+    }
+
+    /// The same as [`into_reader`](Self::into_reader), for a CSV text that several threads are to read.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// When the input is not CSV: ask for its [`dialect`](Self::dialect).
+    pub(crate) fn into_csv(self, projected: &[Projected]) -> Result<CsvText, Error> {
+        let Body::Csv(text, dialect) = self.body else { unreachable!("the caller has asked") };
+        let count = csv::fields(&self.path, &text.sample, text.at_end, &dialect)?.len();
+        CsvText::open(&self.path, text.into_stream(), dialect, projected, count)
     }
 
     /// Reads the input from its first byte. `known` are the keys that records of a JSON input may have; see

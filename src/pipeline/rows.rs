@@ -1,0 +1,94 @@
+//! [`Rows`]: rows as text on their way to chunks, and [`Slow`], which makes them of batches.
+
+use crate::encoder::{self, Encoder};
+use crate::model::{Batch, Column, Origin, Reject, WireFormat};
+use crate::reader::cast::BatchBuilder;
+
+/// What became of a piece of an input.
+#[derive(Default)]
+pub(super) struct Rows {
+    /// Rows, one behind the other.
+    pub(super) text: Vec<u8>,
+    /// Where each of them ends in `text`.
+    pub(super) ends: Vec<usize>,
+    /// Where each of them stands in the input. In pieces of text, lines count from the start of the piece.
+    pub(super) origins: Vec<Origin>,
+    /// Rows that the ordinary format cannot carry.
+    pub(super) aside: Vec<Batch>,
+    /// Records that are no rows.
+    pub(super) rejects: Vec<Reject>,
+    /// Line ends in it.
+    pub(super) lines: u64,
+    /// Where in the piece the record starts that does not end in it.
+    pub(super) rest: Option<usize>,
+    /// Where the input ends within quotes: the offset of the record in the piece, and that of the quote in the record.
+    pub(super) open_quote: Option<(usize, usize)>,
+    /// The place of a record that is longer than records may be.
+    pub(super) too_long: Option<Origin>,
+}
+
+impl Rows {
+    pub(super) fn with_room(bytes: usize) -> Self {
+        Self { text: Vec::with_capacity(bytes + bytes / 8), ..Self::default() }
+    }
+
+    /// Notes that a row ends here.
+    #[inline]
+    pub(super) fn end_row(&mut self, origin: Origin) {
+        self.ends.push(self.text.len());
+        self.origins.push(origin);
+    }
+
+    /// How many records it was made of.
+    pub(super) fn records(&self) -> usize {
+        self.ends.len() + self.aside.iter().map(|batch| batch.origins.len()).sum::<usize>() + self.rejects.len()
+    }
+
+    /// Appends the rows of a batch as an encoder writes them.
+    pub(super) fn append(&mut self, batch: &Batch, encoder: &mut dyn Encoder) {
+        let mut aside = Vec::new();
+        encoder.encode(&batch.rows, &mut self.text, &mut self.ends, &mut aside);
+        let mut unfit = aside.iter().copied().peekable();
+        for (row, origin) in batch.origins.iter().enumerate() {
+            if unfit.next_if_eq(&row).is_some() {
+                self.aside.push(Batch { rows: batch.rows.slice(row, 1), origins: vec![*origin] });
+            } else {
+                self.origins.push(*origin);
+            }
+        }
+    }
+}
+
+/// The way that all formats go, for single records: typed, and encoded.
+pub(super) struct Slow {
+    batch: BatchBuilder,
+    encoder: Box<dyn Encoder>,
+}
+
+impl Slow {
+    pub(super) fn new(columns: &[Column]) -> Self {
+        Self { batch: BatchBuilder::new(columns), encoder: encoder::new(WireFormat::Csv, columns) }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.batch.is_empty()
+    }
+
+    /// Where the next record goes.
+    pub(super) fn open<'a>(&'a mut self, rows: &'a mut Rows) -> (&'a mut BatchBuilder, &'a mut Vec<Reject>) {
+        (&mut self.batch, &mut rows.rejects)
+    }
+
+    pub(super) fn flush_if_full(&mut self, rows: &mut Rows) {
+        if self.batch.is_full() {
+            self.flush(rows);
+        }
+    }
+
+    /// Appends what there is.
+    pub(super) fn flush(&mut self, rows: &mut Rows) {
+        if !self.batch.is_empty() {
+            rows.append(&self.batch.finish(), self.encoder.as_mut());
+        }
+    }
+}

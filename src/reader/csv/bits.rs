@@ -1,0 +1,167 @@
+//! Which of 64 bytes are a given one: as a mask of 64 bits, by the widest instructions that the machine has.
+//!
+//! All of the crate's `unsafe` for speed is here: calls of functions that were compiled for certain instructions. Its
+//! invariants: the machine was asked for AVX2 right before the one way into code compiled for it ([`scan`]), and SSE2 is a
+//! part of x86-64. The masks themselves are computed by safe code: no pointer is read.
+
+#![expect(clippy::inline_always, reason = "what is not inlined is not compiled for the caller's instructions")]
+
+/// The bytes that one mask is about.
+pub(super) const BLOCK: usize = 64;
+
+/// Computes masks: a fixed algorithm is instantiated for each instruction set.
+pub(super) trait Masks {
+    /// The bit of each byte that equals `byte`.
+    fn equal(block: &[u8; BLOCK], byte: u8) -> u64;
+}
+
+/// What is to be done with masks.
+pub(super) trait Scan {
+    /// Does it. Implementations are `#[inline(always)]`, so that they are compiled for the caller's instructions.
+    fn run<M: Masks>(self);
+}
+
+/// Runs a scan with the best masks that this machine has.
+pub(super) fn scan(scan: impl Scan) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if std::arch::is_x86_feature_detected!("avx2")
+            && std::arch::is_x86_feature_detected!("bmi1")
+            && std::arch::is_x86_feature_detected!("popcnt")
+        {
+            #[expect(unsafe_code, reason = "the features that the function needs were found in the line above")]
+            unsafe {
+                return x86::avx2(scan);
+            }
+        }
+        scan.run::<x86::Sse2>();
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    scan.run::<Portable>();
+}
+
+/// Plain arithmetic, eight bytes at a time.
+#[cfg(any(test, not(target_arch = "x86_64")))]
+pub(super) struct Portable;
+
+#[cfg(any(test, not(target_arch = "x86_64")))]
+impl Masks for Portable {
+    #[inline(always)]
+    fn equal(block: &[u8; BLOCK], byte: u8) -> u64 {
+        const LOW: u64 = 0x0101_0101_0101_0101;
+        const HIGH: u64 = 0x8080_8080_8080_8080;
+        let wanted = u64::from(byte) * LOW;
+        let words = block.as_chunks::<8>().0.iter().enumerate();
+        words.fold(0, |mask, (at, word)| {
+            let differing = u64::from_le_bytes(*word) ^ wanted;
+            // The high bit of each byte that is zero, exactly: no borrow crosses from one byte to the next.
+            let equal = !(((differing & !HIGH) + !HIGH) | differing | !HIGH);
+            // The eight high bits, gathered into the low byte.
+            let bits = (equal >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+            mask | bits << (8 * at)
+        })
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::{
+        __m128i, __m256i, _mm_cmpeq_epi8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8, _mm256_cmpeq_epi8,
+        _mm256_movemask_epi8, _mm256_set_epi64x, _mm256_set1_epi8,
+    };
+
+    use super::{BLOCK, Masks, Scan};
+
+    /// Every x86-64 processor has it.
+    pub(super) struct Sse2;
+
+    struct Avx2;
+
+    #[target_feature(enable = "avx2,bmi1,popcnt")]
+    pub(super) fn avx2(scan: impl Scan) {
+        scan.run::<Avx2>();
+    }
+
+    #[expect(clippy::cast_possible_wrap, reason = "the bits are what counts")]
+    #[inline(always)]
+    fn word(block: &[u8; BLOCK], at: usize) -> i64 {
+        u64::from_le_bytes(block.as_chunks::<8>().0[at]) as i64
+    }
+
+    impl Masks for Sse2 {
+        #[inline(always)]
+        fn equal(block: &[u8; BLOCK], byte: u8) -> u64 {
+            #[expect(unsafe_code, reason = "SSE2 is a part of x86-64")]
+            unsafe {
+                equal_sse2(block, byte)
+            }
+        }
+    }
+
+    #[target_feature(enable = "sse2")]
+    #[expect(clippy::cast_possible_wrap, clippy::cast_sign_loss, reason = "the bits are what counts")]
+    #[inline]
+    fn equal_sse2(block: &[u8; BLOCK], byte: u8) -> u64 {
+        let wanted = _mm_set1_epi8(byte as i8);
+        let quarter = |at: usize| -> u64 {
+            let bytes: __m128i = _mm_set_epi64x(word(block, 2 * at + 1), word(block, 2 * at));
+            u64::from(_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, wanted)) as u32)
+        };
+        quarter(0) | quarter(1) << 16 | quarter(2) << 32 | quarter(3) << 48
+    }
+
+    impl Masks for Avx2 {
+        #[inline(always)]
+        fn equal(block: &[u8; BLOCK], byte: u8) -> u64 {
+            #[expect(unsafe_code, reason = "`Avx2` is private, and named only by a function compiled for AVX2")]
+            unsafe {
+                equal_avx2(block, byte)
+            }
+        }
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[expect(clippy::cast_possible_wrap, clippy::cast_sign_loss, reason = "the bits are what counts")]
+    #[inline]
+    fn equal_avx2(block: &[u8; BLOCK], byte: u8) -> u64 {
+        let wanted = _mm256_set1_epi8(byte as i8);
+        let half = |at: usize| -> u64 {
+            let word = |index| word(block, 4 * at + index);
+            let bytes: __m256i = _mm256_set_epi64x(word(3), word(2), word(1), word(0));
+            u64::from(_mm256_movemask_epi8(_mm256_cmpeq_epi8(bytes, wanted)) as u32)
+        };
+        half(0) | half(1) << 32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    struct Equal<'a>(&'a [u8; BLOCK], u8, &'a mut u64);
+
+    impl Scan for Equal<'_> {
+        #[inline(always)]
+        fn run<M: Masks>(self) {
+            *self.2 = M::equal(self.0, self.1);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_instruction_set_sees_the_same(block in prop::collection::vec(0_u8..4, BLOCK), high: bool, byte in 0_u8..4) {
+            let shift = |byte: u8| if high { byte | 0x80 } else { byte };
+            let block: [u8; BLOCK] = std::array::from_fn(|at| shift(block[at]));
+            let byte = shift(byte);
+            let expected = (0..BLOCK).fold(0_u64, |mask, at| mask | u64::from(block[at] == byte) << at);
+            prop_assert_eq!(Portable::equal(&block, byte), expected);
+            #[cfg(target_arch = "x86_64")]
+            prop_assert_eq!(x86::Sse2::equal(&block, byte), expected);
+            let mut best = 0;
+            scan(Equal(&block, byte, &mut best));
+            prop_assert_eq!(best, expected);
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! [`Structure`]: where the fields and records of a block of CSV text end, found in one pass without looking at a single
+//! byte by itself.
+//!
+//! Of each 64 bytes a mask is made of the quotes, the delimiters and the line ends. The parity of the quotes before a byte
+//! tells whether it stands within quotes; delimiters and line ends outside of them are the separators. That is right for
+//! text in which quotes stand only around fields and doubled within them. Whoever uses it checks each record for that, by
+//! the places of its quotes, and reads on by [`scan`](super::record::scan) where it is not so.
+
+#![expect(clippy::inline_always, reason = "what is not inlined is not compiled for the caller's instructions")]
+
+use super::bits::{BLOCK, Masks, Scan, scan};
+
+/// The places in a block that matter. Kept from block to block for its buffers.
+#[derive(Debug, Default)]
+pub(super) struct Structure {
+    /// Delimiters and line ends outside of quotes.
+    separators: Places,
+    /// Quotes.
+    quotes: Places,
+    /// For each line end outside of quotes, how many separators there are up to it.
+    records: Vec<u32>,
+    /// Whether there is a backslash anywhere.
+    has_backslash: bool,
+}
+
+/// Offsets in the order of the text.
+#[derive(Debug, Default)]
+struct Places {
+    /// Its length is room; what counts is `count`.
+    offsets: Vec<u32>,
+    count: usize,
+}
+
+impl Places {
+    /// Appends the set bits of a mask.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "offsets in a block of less than 4 GiB")]
+    fn extend(&mut self, base: usize, mut mask: u64) {
+        let end = self.count + mask.count_ones() as usize;
+        if self.offsets.len() < end + BLOCK {
+            self.offsets.resize((end + BLOCK) * 2, 0);
+        }
+        let mut at = self.count;
+        while mask != 0 {
+            self.offsets[at] = base as u32 + mask.trailing_zeros();
+            mask &= mask - 1;
+            at += 1;
+        }
+        self.count = end;
+    }
+
+    fn get(&self) -> &[u32] {
+        &self.offsets[..self.count]
+    }
+}
+
+impl Structure {
+    /// Looks through a block that starts at the start of a record and is shorter than 4 GiB.
+    pub(super) fn read(&mut self, bytes: &[u8], delimiter: u8, quote: Option<u8>) {
+        debug_assert!(u32::try_from(bytes.len()).is_ok());
+        (self.separators.count, self.quotes.count, self.has_backslash) = (0, 0, false);
+        self.records.clear();
+        scan(Pass { into: self, bytes, delimiter, quote });
+    }
+
+    /// Where fields end: delimiters and line ends outside of quotes.
+    pub(super) fn separators(&self) -> &[u32] {
+        self.separators.get()
+    }
+
+    /// Where quotes are.
+    pub(super) fn quotes(&self) -> &[u32] {
+        self.quotes.get()
+    }
+
+    /// For each record that ends in a line end, how many separators there are up to its end.
+    pub(super) fn records(&self) -> &[u32] {
+        &self.records
+    }
+
+    /// Whether there is a backslash anywhere.
+    pub(super) fn has_backslash(&self) -> bool {
+        self.has_backslash
+    }
+}
+
+struct Pass<'a> {
+    into: &'a mut Structure,
+    bytes: &'a [u8],
+    delimiter: u8,
+    quote: Option<u8>,
+}
+
+impl Scan for Pass<'_> {
+    #[inline(always)]
+    fn run<M: Masks>(self) {
+        let Self { into, bytes, delimiter, quote } = self;
+        let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+        let mut within = 0;
+        let mut backslashes = 0;
+        let mut look = |at: usize, block: &[u8; BLOCK]| {
+            let quotes = quote.map_or(0, |quote| M::equal(block, quote));
+            let inside = parity(quotes) ^ within;
+            // All ones if the last byte is within quotes.
+            within = (inside >> 63).wrapping_neg();
+            let lines = M::equal(block, b'\n') & !inside;
+            let separators = (M::equal(block, delimiter) & !inside) | lines;
+            backslashes |= M::equal(block, b'\\');
+            let mut line = lines;
+            while line != 0 {
+                let up_to = line ^ (line - 1);
+                let before = into.separators.count + (separators & up_to).count_ones() as usize;
+                into.records.push(u32::try_from(before).expect("fewer than bytes"));
+                line &= line - 1;
+            }
+            into.separators.extend(at, separators);
+            if quotes != 0 {
+                into.quotes.extend(at, quotes);
+            }
+        };
+        for (index, block) in blocks.iter().enumerate() {
+            look(index * BLOCK, block);
+        }
+        if !rest.is_empty() {
+            let is_none = |byte: &u8| *byte != delimiter && Some(*byte) != quote;
+            let mut block = [(0..3).find(is_none).expect("one of three is neither of two"); BLOCK];
+            block[..rest.len()].copy_from_slice(rest);
+            look(blocks.len() * BLOCK, &block);
+        }
+        into.has_backslash = backslashes != 0;
+    }
+}
+
+/// For each bit, whether an odd number of bits is set up to it and with it.
+#[inline(always)]
+fn parity(mut mask: u64) -> u64 {
+    for shift in [1, 2, 4, 8, 16, 32] {
+        mask ^= mask << shift;
+    }
+    mask
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// One byte after the other.
+    fn simply(bytes: &[u8]) -> (Vec<usize>, Vec<usize>, Vec<usize>) {
+        let (mut separators, mut records, mut quotes, mut within) = (Vec::new(), Vec::new(), Vec::new(), false);
+        for (at, byte) in bytes.iter().enumerate() {
+            match byte {
+                b'"' => {
+                    within = !within;
+                    quotes.push(at);
+                }
+                b',' | b'\n' if !within => {
+                    separators.push(at);
+                    if *byte == b'\n' {
+                        records.push(separators.len());
+                    }
+                }
+                _ => {}
+            }
+        }
+        (separators, records, quotes)
+    }
+
+    fn wide(places: &[u32]) -> Vec<usize> {
+        places.iter().map(|place| *place as usize).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn it_sees_what_a_loop_over_the_bytes_sees(
+            texts in prop::collection::vec(prop::collection::vec(prop::sample::select(b"a,\"\n\\".as_slice()), 0..300), 1..4),
+        ) {
+            // The same one for all of them, as in a run.
+            let mut structure = Structure::default();
+            for bytes in texts {
+                structure.read(&bytes, b',', Some(b'"'));
+                let (separators, records, quotes) = simply(&bytes);
+                prop_assert_eq!(wide(structure.separators()), separators);
+                prop_assert_eq!(wide(structure.records()), records);
+                prop_assert_eq!(wide(structure.quotes()), quotes);
+                prop_assert_eq!(structure.has_backslash(), bytes.contains(&b'\\'));
+            }
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! [`Walk`]: the records of a block, one after the other.
+//!
+//! Fields come from the block's [`Structure`] as long as its quotes are what it takes them for. From the first record on
+//! where they are not (a quote in the middle of a field, something behind a closing one) the rest of the block is read by
+//! [`scan`], which is slower and knows every rule. So it is for dialects with an escape byte.
+
+use super::record::{Extent, Form, Scan, Span, scan};
+use super::structure::Structure;
+use super::{Caster, Dialect};
+use crate::reader::window::line_ends;
+
+/// What comes next in a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// A record, from this offset on. Its fields are in [`Walk::spans`], by offsets from there.
+    Record(usize, Extent),
+    /// The end of the block.
+    End,
+    /// A record that does not end in the block: what is left of it from this offset on.
+    Rest(usize),
+    /// The input ends within the quotes that open at the second offset from the first on.
+    OpenQuote(usize, usize),
+}
+
+/// Walks over blocks; kept from one to the next for its buffers.
+#[derive(Debug, Default)]
+pub(crate) struct Walk {
+    structure: Structure,
+    spans: Vec<Span>,
+    /// Where the next record starts.
+    at: usize,
+    /// Its line, from 0.
+    line: u64,
+    /// How many separators and records and quotes lie before it.
+    separator: usize,
+    record: usize,
+    quote: usize,
+    /// Whether the structure is of no more use.
+    exactly: bool,
+}
+
+impl Walk {
+    /// Starts with a block.
+    pub(crate) fn begin(&mut self, bytes: &[u8], dialect: &Dialect) {
+        self.exactly = dialect.escape.is_some();
+        if !self.exactly {
+            self.structure.read(bytes, dialect.delimiter, dialect.quote);
+        }
+        (self.at, self.line, self.separator, self.record, self.quote) = (0, 0, 0, 0, 0);
+    }
+
+    /// The fields of the record found last, by offsets from its start.
+    pub(crate) fn spans(&self) -> &[Span] {
+        &self.spans
+    }
+
+    /// The line of the record that comes next, from 0.
+    pub(crate) fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// Whether plain fields may hold quotes and any field a backslash.
+    pub(crate) fn is_careful(&self) -> bool {
+        self.exactly || self.structure.has_backslash()
+    }
+
+    /// Goes on. `last` says that nothing follows the block.
+    #[inline]
+    pub(crate) fn next(&mut self, bytes: &[u8], last: bool, caster: &Caster) -> Found {
+        while !self.exactly {
+            let Some(&separators) = self.structure.records().get(self.record) else {
+                // What is left has no line end.
+                self.exactly = true;
+                break;
+            };
+            let (first, end) = (self.separator, separators as usize);
+            let line_end = self.structure.separators()[end - 1] as usize;
+            let start = self.at;
+            let content = &bytes[start..line_end];
+            let blank = matches!(content, [] | [b'\r']);
+            if !blank && !self.fields(bytes, first, end) {
+                self.exactly = true;
+                break;
+            }
+            (self.at, self.separator, self.record) = (line_end + 1, end, self.record + 1);
+            let taken = line_end + 1 - start;
+            if blank {
+                self.line += 1;
+                if !caster.blank_is_row() {
+                    continue;
+                }
+                self.spans.clear();
+                self.spans.push(Span::EMPTY);
+                return Found::Record(start, Extent::blank(taken));
+            }
+            let lines = if self.spans.iter().any(|span| span.form != Form::Plain) { line_ends(content) } else { 0 };
+            self.line += lines + 1;
+            let bytes = content.len() - usize::from(content.ends_with(b"\r"));
+            return Found::Record(start, Extent { bytes, taken, lines, malformed: false });
+        }
+        self.scan(bytes, last, caster)
+    }
+
+    /// Finds the fields between these separators; false if a quote is not where it should be.
+    #[inline]
+    fn fields(&mut self, bytes: &[u8], first: usize, end: usize) -> bool {
+        let record = self.at;
+        let separators = &self.structure.separators()[first..end];
+        let quotes = &self.structure.quotes()[self.quote..];
+        let line_end = separators[separators.len() - 1] as usize;
+        self.spans.clear();
+        let mut start = record;
+        if quotes.first().is_none_or(|quote| *quote as usize > line_end) {
+            for separator in separators {
+                let end = *separator as usize;
+                self.spans.push(Span { start: start - record, end: end - record, form: Form::Plain });
+                start = end + 1;
+            }
+        } else {
+            let mut used = 0;
+            for separator in separators {
+                let end = *separator as usize;
+                let inside = quotes[used..].iter().take_while(|quote| (**quote as usize) < end).count();
+                let crlf = usize::from(end == line_end && bytes[start..end].ends_with(b"\r"));
+                let Some(span) = quoted(&quotes[used..used + inside], start, end - crlf) else { return false };
+                self.spans.push(Span { start: span.start - record, end: span.end - record, form: span.form });
+                used += inside;
+                start = end + 1;
+            }
+            self.quote += used;
+        }
+        // The CR of a line end belongs to it.
+        let last = self.spans.last_mut().expect("a record has a field");
+        if last.form == Form::Plain
+            && last.end > last.start
+            && bytes[record + last.end - 1] == b'\r'
+            && last.end + record == line_end
+        {
+            last.end -= 1;
+        }
+        true
+    }
+
+    #[cold]
+    fn scan(&mut self, bytes: &[u8], last: bool, caster: &Caster) -> Found {
+        loop {
+            let start = self.at;
+            match scan(&bytes[start..], last, &caster.dialect, &mut self.spans) {
+                Scan::Record(record) => {
+                    self.at += record.taken;
+                    self.line += record.lines + u64::from(record.taken > record.bytes);
+                    return Found::Record(start, record);
+                }
+                Scan::Blank(taken) => {
+                    self.at += taken;
+                    self.line += 1;
+                    if caster.blank_is_row() {
+                        self.spans.push(Span::EMPTY);
+                        return Found::Record(start, Extent::blank(taken));
+                    }
+                }
+                Scan::End => return Found::End,
+                Scan::More if start == bytes.len() => return Found::End,
+                Scan::More => return Found::Rest(start),
+                Scan::OpenQuote(open) => return Found::OpenQuote(start, open),
+            }
+        }
+    }
+}
+
+/// The field from `start` to `end`, which holds these quotes; none if they are not around it and doubled within it.
+fn quoted(quotes: &[u32], start: usize, end: usize) -> Option<Span> {
+    match quotes {
+        [] => Some(Span { start, end, form: Form::Plain }),
+        [open, doubled @ .., close] if *open as usize == start && *close as usize + 1 == end => {
+            let (pairs, odd) = doubled.as_chunks::<2>();
+            let is_doubled = odd.is_empty() && pairs.iter().all(|[first, second]| *first + 1 == *second);
+            let form = if doubled.is_empty() { Form::Quoted } else { Form::Escaped };
+            is_doubled.then_some(Span { start: start + 1, end: end - 1, form })
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn caster(fields: usize, quote: Option<u8>, escape: Option<u8>) -> Caster {
+        let dialect = Dialect { delimiter: b',', quote, escape, null: None, header: false };
+        Caster { dialect, targets: Vec::new(), fields_expected: fields }
+    }
+
+    type Seen = Vec<(usize, u64, Extent, Vec<Span>)>;
+
+    /// All records, with the place and the line of each, and how it ended.
+    fn walked(bytes: &[u8], last: bool, caster: &Caster) -> (Seen, Found) {
+        let mut walk = Walk::default();
+        walk.begin(bytes, &caster.dialect);
+        let mut seen = Vec::new();
+        loop {
+            match walk.next(bytes, last, caster) {
+                Found::Record(at, record) => {
+                    let line_ends_itself = u64::from(record.taken > record.bytes);
+                    let line = walk.line() - record.lines - line_ends_itself;
+                    seen.push((at, line, record, walk.spans().to_vec()));
+                }
+                found => return (seen, found),
+            }
+        }
+    }
+
+    fn scanned(bytes: &[u8], last: bool, caster: &Caster) -> (Seen, Found) {
+        let mut walk = Walk { exactly: true, ..Walk::default() };
+        let mut seen = Vec::new();
+        loop {
+            match walk.scan(bytes, last, caster) {
+                Found::Record(at, record) => {
+                    let line = walk.line() - record.lines - u64::from(record.taken > record.bytes);
+                    seen.push((at, line, record, walk.spans().to_vec()));
+                }
+                found => return (seen, found),
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn it_finds_what_the_scan_finds_whatever_the_quotes(
+            parts in prop::collection::vec(
+                prop::sample::select(["a", "bc", ",", "\"", "\"\"", "\n", "\r\n", "\r", "\\", "\"x\"", "é", ",\"", "\",", "\n\""].as_slice()),
+                0..60,
+            ),
+            last: bool,
+            single: bool,
+            quote in prop::sample::select([Some(b'"'), None].as_slice()),
+            escape in prop::sample::select([None, None, Some(b'\\')].as_slice()),
+        ) {
+            let text = parts.concat();
+            let caster = caster(if single { 1 } else { 3 }, quote, escape);
+            prop_assert_eq!(walked(text.as_bytes(), last, &caster), scanned(text.as_bytes(), last, &caster));
+        }
+    }
+}
