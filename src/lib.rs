@@ -10,7 +10,7 @@
 //!
 //! | what | modules |
 //! |---|---|
-//! | words, imported by everyone | [`model`], [`failure`], [`clock`], [`near`], `simulated` |
+//! | words, imported by everyone | [`model`], [`failure`], [`clock`], [`buffers`], [`near`], `simulated` |
 //! | what the outside sees | [`telemetry`] |
 //! | parts, strangers to each other | [`source`], [`reader`], [`encoder`], [`compressor`], [`target`], [`journal`], [`governor`], [`spool`], `sandbox` |
 //! | engine, introducing parts to each other | [`planner`], [`pipeline`], [`dispatcher`] |
@@ -46,6 +46,7 @@
 //! **target** is the database's table, an **endpoint** one HTTP address of it. The **journal** is our durable record, the
 //! **budget** bounds what is in flight.
 
+pub mod buffers;
 pub mod clock;
 pub mod failure;
 pub mod model;

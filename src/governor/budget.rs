@@ -55,6 +55,23 @@ impl Budget {
         Ok(Permit { shared: Arc::clone(&self.shared), bytes })
     }
 
+    /// Takes room for `bytes` if it is there now.
+    ///
+    /// # Errors
+    /// When the budget is closed.
+    pub fn try_take(&self, bytes: u64) -> Result<Option<Permit>, Closed> {
+        let mut state = self.shared.lock();
+        if state.closed {
+            return Err(Closed);
+        }
+        let fits = state.used + bytes <= self.shared.limit;
+        if fits {
+            state.used += bytes;
+            state.used_max = state.used_max.max(state.used);
+        }
+        Ok(fits.then(|| Permit { shared: Arc::clone(&self.shared), bytes }))
+    }
+
     /// Ends every wait, now and later.
     pub fn close(&self) {
         self.shared.lock().closed = true;

@@ -1,13 +1,14 @@
 //! [`Cutter`]: decides where one chunk ends and the next begins, and which rows go aside.
 
+use bytes::Bytes;
+
 use super::chunker::Chunker;
+use super::outlet::{Outlet, Place};
 use super::rows::Rows;
-use super::{Context, Cut, Options, Sink, Stopped};
+use super::{Options, Stopped};
 use crate::encoder::{self, Encoder};
-use crate::governor::Budget;
-use crate::model::{Batch, Codec, Origin, Reject, Rule, WireFormat};
+use crate::model::{Batch, Origin, Reject, Rule, WireFormat};
 use crate::reader;
-use crate::telemetry::{Progress, Stage};
 
 /// Cuts the rows of one input into ordinary and side chunks.
 ///
@@ -18,50 +19,42 @@ pub(super) struct Cutter {
     side: Lane,
     /// Writes what goes aside.
     encoder: Box<dyn Encoder>,
-    /// Where it writes it; kept to be used again.
-    text: Vec<u8>,
 }
 
 impl Cutter {
-    pub(super) fn new(options: Options, budget: Budget) -> Self {
-        let main = Lane::new(options.wire, false, budget.clone());
-        let side = Lane::new(WireFormat::Json, true, budget);
+    pub(super) fn new(options: Options) -> Self {
+        let main = Lane::new(options.wire, false);
+        let side = Lane::new(WireFormat::Json, true);
         let encoder = encoder::new(WireFormat::Json, &options.columns_json);
-        Self { options, main, side, encoder, text: Vec::new() }
+        Self { options, main, side, encoder }
     }
 
     /// Takes rows, and hands on every chunk that they fill. `lines` lie before the first of them, unless their origins
     /// count already from the start of the input.
-    pub(super) fn cut(
-        &mut self,
-        rows: &Rows,
-        lines: u64,
-        context: &Context,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Stopped> {
-        let Self { options, main, side, encoder, text } = self;
+    pub(super) fn cut(&mut self, rows: &Rows, text: &Bytes, lines: u64, outlet: &mut Outlet) -> Result<(), Stopped> {
+        let Self { options, main, side, encoder } = self;
         // What waits for its chunk while a side chunk is handed on: rows of before, or else the first of these.
         let first = main.first().or_else(|| rows.origins.first().map(|origin| after(*origin, lines)));
         for batch in &rows.aside {
-            let (mut ends, mut nowhere) = (Vec::new(), Vec::new());
-            text.clear();
-            encoder.encode(&batch.rows, text, &mut ends, &mut nowhere);
+            let (mut text, mut ends, mut nowhere) = (Vec::new(), Vec::new(), Vec::new());
+            encoder.encode(&batch.rows, &mut text, &mut ends, &mut nowhere);
             if nowhere.is_empty() {
-                let added = Added { text, ends: &ends, origins: &batch.origins, lines };
-                side.add(added, first, options, context, sink)?;
+                let text = Bytes::from(text);
+                let added = Added { text: &text, ends: &ends, origins: &batch.origins, lines };
+                side.add(&added, first, options, outlet)?;
             } else {
-                Progress::add(&context.progress.rows_rejected, 1);
-                sink.rejects(vec![reject(batch, lines)])?;
+                outlet.rejects(vec![reject(batch, lines)])?;
             }
         }
-        let added = Added { text: &rows.text, ends: &rows.ends, origins: &rows.origins, lines };
-        main.add(added, side.first(), options, context, sink)
+        let added = Added { text, ends: &rows.ends, origins: &rows.origins, lines };
+        main.add(&added, side.first(), options, outlet)
     }
 
     /// Hands on what is left.
-    pub(super) fn finish(&mut self, context: &Context, sink: &mut dyn Sink) -> Result<(), Stopped> {
-        self.main.hand_on(&self.options, self.side.first(), context, sink)?;
-        self.side.hand_on(&self.options, None, context, sink)
+    pub(super) fn finish(&mut self, outlet: &mut Outlet) -> Result<(), Stopped> {
+        self.main.hand_on(&self.options, self.side.first(), outlet)?;
+        self.side.hand_on(&self.options, None, outlet)?;
+        outlet.finish()
     }
 }
 
@@ -85,7 +78,7 @@ pub(super) fn after(origin: Origin, lines: u64) -> Origin {
 
 /// Rows for a lane.
 struct Added<'a> {
-    text: &'a [u8],
+    text: &'a Bytes,
     /// Where each of them ends in the text.
     ends: &'a [usize],
     origins: &'a [Origin],
@@ -97,24 +90,22 @@ struct Added<'a> {
 struct Lane {
     format: WireFormat,
     side: bool,
-    budget: Budget,
     open: Option<Chunker>,
     sequence: u32,
 }
 
 impl Lane {
-    fn new(format: WireFormat, side: bool, budget: Budget) -> Self {
-        Self { format, side, budget, open: None, sequence: 0 }
+    fn new(format: WireFormat, side: bool) -> Self {
+        Self { format, side, open: None, sequence: 0 }
     }
 
     /// Adds rows. A chunk closes after the row that fills it; `waiting` is the first row of the other lane that is in none.
     fn add(
         &mut self,
-        added: Added<'_>,
+        added: &Added<'_>,
         waiting: Option<Origin>,
         options: &Options,
-        context: &Context,
-        sink: &mut dyn Sink,
+        outlet: &mut Outlet,
     ) -> Result<(), Stopped> {
         let Added { text, ends, origins, lines } = added;
         let (mut row, mut start) = (0_usize, 0_usize);
@@ -123,23 +114,17 @@ impl Lane {
             let room = usize::try_from(options.load_bytes.saturating_sub(filled)).unwrap_or(usize::MAX);
             let full = start.saturating_add(room.max(1));
             let next = (row + ends[row..].partition_point(|end| *end < full) + 1).min(ends.len());
-            self.opened(options.load_bytes, options.codec, context)?;
-            let chunker = self.open.as_mut().expect("it has just been opened");
-            let origins = origins[row..next].iter().map(|origin| after(*origin, lines));
-            chunker.append(&text[start..ends[next - 1]], origins);
-            self.hand_on_if_full(options, waiting, context, sink)?;
+            let chunker = match &mut self.open {
+                Some(open) => open,
+                // Waits for its room in the budget.
+                none => none.insert(Chunker::new(self.format, outlet.room(options.load_bytes)?)),
+            };
+            let origins = origins[row..next].iter().map(|origin| after(*origin, *lines));
+            chunker.append(text.slice(start..ends[next - 1]), origins);
+            if chunker.text_bytes() >= options.load_bytes {
+                self.hand_on(options, waiting, outlet)?;
+            }
             (row, start) = (next, ends[next - 1]);
-        }
-        Ok(())
-    }
-
-    /// Opens a chunk if none is open, waiting for its room in the budget.
-    fn opened(&mut self, load_bytes: u64, codec: Codec, context: &Context) -> Result<(), Stopped> {
-        if self.open.is_none() {
-            let start = context.clock.instant();
-            let permit = self.budget.take(load_bytes)?;
-            context.progress.waited_for(Stage::Target, context.clock.instant() - start);
-            self.open = Some(Chunker::new(self.format, codec, permit));
         }
         Ok(())
     }
@@ -149,32 +134,10 @@ impl Lane {
         self.open.as_ref().and_then(Chunker::first)
     }
 
-    fn hand_on_if_full(
-        &mut self,
-        options: &Options,
-        beside: Option<Origin>,
-        context: &Context,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Stopped> {
-        let full = self.open.as_ref().is_some_and(|chunker| chunker.text_bytes() >= options.load_bytes);
-        if full { self.hand_on(options, beside, context, sink) } else { Ok(()) }
-    }
-
-    /// Hands on the chunk being filled; `beside` is the first row in the other lane's.
-    fn hand_on(
-        &mut self,
-        options: &Options,
-        beside: Option<Origin>,
-        context: &Context,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Stopped> {
+    /// Hands on the chunk being filled; `waiting` is the first row in the other lane's.
+    fn hand_on(&mut self, options: &Options, waiting: Option<Origin>, outlet: &mut Outlet) -> Result<(), Stopped> {
         let Some(chunker) = self.open.take() else { return Ok(()) };
-        let (chunk, permit) = chunker.finish(options.input);
         self.sequence += 1;
-        let start = context.clock.instant();
-        let waiting = beside.filter(|row| row.byte < chunk.to.byte);
-        let taken = sink.chunk(Cut { chunk, sequence: self.sequence, side: self.side, waiting, permit });
-        context.progress.waited_for(Stage::Target, context.clock.instant() - start);
-        taken
+        outlet.chunk(chunker.finish(options.input), Place { sequence: self.sequence, side: self.side, waiting })
     }
 }

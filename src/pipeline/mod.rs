@@ -1,8 +1,8 @@
 //! Turns one input into chunks.
 //!
 //! ```text
-//!            ┌▶ encoder | relay ─┐
-//!  reader ───┼▶ encoder | relay ─┼▶ rows, in order ─▶ cutter, compressor ─▶ Chunk ─▶ (dispatcher)
+//!            ┌▶ encoder | relay ─┐                            ┌▶ compressor ─┐
+//!  reader ───┼▶ encoder | relay ─┼▶ rows, in order ─▶ cutter ─┴──────────────┴▶ Chunk, in order ─▶ (dispatcher)
 //!  1 thread  └▶ as many as cores ┘   1 thread         ╰─ rows that CSV cannot carry ─▶ JSON ─▶ side Chunk
 //! ```
 //!
@@ -18,6 +18,7 @@
 mod canonical;
 mod chunker;
 mod cutter;
+mod outlet;
 mod relay;
 mod rows;
 mod stages;
@@ -33,6 +34,7 @@ use std::thread;
 
 use crossbeam_channel::bounded;
 
+use crate::buffers::Buffers;
 use crate::clock::Clock;
 use crate::encoder;
 use crate::governor::{Budget, Closed, Permit};
@@ -41,6 +43,7 @@ use crate::reader::csv::CsvText;
 use crate::reader::{self, Reader};
 use crate::telemetry::Progress;
 use cutter::Cutter;
+use outlet::Outlet;
 use relay::Relay;
 use stages::{Assembly, Feed, Hands};
 
@@ -155,26 +158,29 @@ pub fn run(
         WireFormat::Csv => options.columns.clone(),
         WireFormat::Json => options.columns_json.clone(),
     };
+    let (codec, buffers) = (options.codec, Buffers::default());
     let (feed, hands): (Feed, Box<dyn Fn() -> Hands + '_>) = match source {
         Source::Batches(reader) => {
             let wire = options.wire;
             (Feed::Batches(reader), Box::new(move || Hands::Encoder(encoder::new(wire, &columns))))
         }
         Source::Csv(text, plan) => {
-            let CsvText { blocks, line, caster } = text;
+            let CsvText { mut blocks, line, caster } = text;
+            blocks.use_buffers(buffers.clone());
             (Feed::Blocks(blocks, line), Box::new(move || Hands::Relay(Box::new(Relay::new(&plan, &caster)))))
         }
     };
     thread::scope(|scope| {
-        let mut assembly = Assembly::new(&feed, hands(), Cutter::new(options, context.budget.clone()));
+        let mut assembly = Assembly::new(&feed, hands(), Cutter::new(options), buffers.clone());
         for _ in 0..workers {
-            let (mut hands, pieces) = (hands(), pieces.clone());
-            scope.spawn(move || stages::work(&mut hands, &pieces));
+            let (mut hands, pieces, buffers) = (hands(), pieces.clone(), buffers.clone());
+            scope.spawn(move || stages::work(&mut hands, &buffers, &pieces));
         }
         drop(pieces);
+        let outlet = Outlet::new(context, sink, codec, work.clone());
         scope.spawn(move || stages::read(feed, tick, &order, &work));
-        // Taking the receiver by value matters: when this ends early, dropping it is what ends the others.
-        assembly.run(done, context, sink)
+        // Taking the receiver and the outlet by value matters: when this ends early, dropping them is what ends the others.
+        assembly.run(done, outlet)
     })
 }
 

@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use super::canonical;
 use super::rows::{Rows, Slow};
+use crate::buffers::Buffers;
 use crate::encoder::{self, scalar};
 use crate::model::{Column, ColumnType, Origin, WireFormat};
 use crate::reader::cast::{number, time};
-use crate::reader::csv::{self, Block, Caster, Dialect, Form, Found, Span, Walk};
+use crate::reader::csv::{self, Block, Caster, Dialect, Extent, Form, Found, Span, Walk};
 use crate::reader::{Projected, RECORD_BYTES_MAX};
 
 /// A column, as the relay sees it.
@@ -120,6 +121,8 @@ pub(super) struct Relay {
     same_order: bool,
     walk: Walk,
     slow: Slow,
+    /// What is to be changed in the record at hand; kept for its room.
+    changes: Vec<(usize, Verdict)>,
 }
 
 impl Relay {
@@ -134,18 +137,21 @@ impl Relay {
             same_order: same_marks && in_order && caster.targets.len() == caster.fields_expected,
             walk: Walk::default(),
             slow: Slow::new(&plan.columns),
+            changes: Vec::new(),
         }
     }
 
     /// Makes rows of a block. Lines are counted from its start.
-    pub(super) fn rows(&mut self, block: &Block) -> Rows {
-        let Self { caster, walk, slow, .. } = self;
+    pub(super) fn rows(&mut self, block: &Block, buffers: &Buffers) -> Rows {
+        let Self { caster, walk, slow, fields, changes, .. } = self;
         let bytes = &block.bytes[..];
-        let mut rows = Rows::with_room(bytes.len());
+        let mut rows = Rows::default();
+        let mut out = Out { bytes, kept: Some(0), buffers };
         walk.begin(bytes, &caster.dialect);
         let is_utf8 = std::str::from_utf8(bytes).is_ok();
         // Quotes may stand where nobody reads them as such, and a backslash means something on the wire.
-        let cautious = caster.dialect.quote != Some(b'"');
+        let careful = caster.dialect.quote != Some(b'"');
+        let check = Check { fields, caster, same_marks: self.same_marks, careful };
         loop {
             let (start, record) = match walk.next(bytes, block.last, caster) {
                 Found::Record(start, record) => (start, record),
@@ -167,23 +173,18 @@ impl Relay {
             }
             let raw = &bytes[start..start + record.bytes];
             let spans = walk.spans();
-            let careful = cautious || walk.is_careful();
             let fits = !record.malformed
                 && spans.len() == caster.fields_expected
                 && (is_utf8 || std::str::from_utf8(raw).is_ok());
-            let before = rows.text.len();
-            if fits
-                && Self::append(
-                    &self.fields,
-                    caster,
-                    (self.same_marks, self.same_order),
-                    careful,
-                    raw,
-                    spans,
-                    &mut rows.text,
-                )
-                .is_ok()
-            {
+            let check = Check { careful: careful || walk.is_careful(), ..check };
+            let fits = fits && check.record(bytes, start, spans, changes).is_ok();
+            if fits && changes.is_empty() && self.same_order && out.keep(start, record) {
+                rows.end_row_at(start + record.taken, at);
+                continue;
+            }
+            let text = out.text(&mut rows);
+            let before = text.len();
+            if fits && check.write(self.same_order, raw, spans, changes, text).is_ok() {
                 if !slow.is_empty() {
                     // What was put off comes first.
                     let row = rows.text.split_off(before);
@@ -192,61 +193,123 @@ impl Relay {
                 }
                 rows.end_row(at);
             } else {
-                rows.text.truncate(before);
+                text.truncate(before);
                 let (batch, rejects) = slow.open(&mut rows);
                 caster.row(raw, at, record, spans, batch, rejects);
                 slow.flush_if_full(&mut rows);
             }
         }
         slow.flush(&mut rows);
+        rows.as_it_is = out.kept.map(|end| block.bytes.slice(..end));
         rows.lines = walk.line();
         rows
     }
+}
 
+/// The rows of a block, which are the block itself as long as nothing in it is written in another way.
+struct Out<'a> {
+    bytes: &'a [u8],
+    /// Up to where the block is its rows.
+    kept: Option<usize>,
+    buffers: &'a Buffers,
+}
+
+impl Out<'_> {
+    /// Leaves a record where it is, if everything before it is there as well and it ends as rows do.
     #[inline]
-    fn append(
-        fields: &[Field],
-        caster: &Caster,
-        (same_marks, same_order): (bool, bool),
-        careful: bool,
-        raw: &[u8],
+    fn keep(&mut self, start: usize, record: Extent) -> bool {
+        let stays = self.kept == Some(start) && record.taken == record.bytes + 1;
+        if stays {
+            self.kept = Some(start + record.taken);
+        }
+        stays
+    }
+
+    /// Where to write a record that is not kept: behind those that were.
+    #[inline]
+    fn text<'r>(&mut self, rows: &'r mut Rows) -> &'r mut Vec<u8> {
+        if let Some(end) = self.kept.take() {
+            rows.text = self.buffers.empty(self.bytes.len() + self.bytes.len() / 8);
+            rows.text.extend_from_slice(&self.bytes[..end]);
+        }
+        &mut rows.text
+    }
+}
+
+/// How records are looked at.
+#[derive(Clone, Copy)]
+struct Check<'a> {
+    fields: &'a [Field],
+    caster: &'a Caster,
+    same_marks: bool,
+    /// Quotes and backslashes may stand in any text.
+    careful: bool,
+}
+
+impl Check<'_> {
+    /// Looks at every field; those that do not travel as they are come into `changes`, in the order of the columns.
+    #[inline]
+    fn record(
+        &self,
+        bytes: &[u8],
+        start: usize,
         spans: &[Span],
-        out: &mut Vec<u8>,
+        changes: &mut Vec<(usize, Verdict)>,
     ) -> Result<(), Odd> {
-        let null = caster.dialect.null.as_deref().unwrap_or_default().as_bytes();
-        // What lies before this and is not written yet travels as it is.
-        let mut copied = 0;
-        for (field, target) in fields.iter().zip(&caster.targets) {
+        changes.clear();
+        let null = self.caster.dialect.null.as_deref().unwrap_or_default().as_bytes();
+        for (index, (field, target)) in self.fields.iter().zip(&self.caster.targets).enumerate() {
             let span = spans[target.field];
-            let text = &raw[span.start..span.end];
-            let is_null = span.form == Form::Plain && text == null && !target.empty_is_text;
-            let verdict = if is_null {
-                if !field.nullable {
-                    return Err(Odd);
-                }
-                Verdict::Null
-            } else {
-                field.check(text, span.form, same_marks, careful)?
+            let text = canonical::Field { around: bytes, start: start + span.start, end: start + span.end };
+            let is_null = span.form == Form::Plain && !target.empty_is_text && text.text() == null;
+            let verdict = match is_null {
+                true if !field.nullable => return Err(Odd),
+                true => Verdict::Null,
+                false => field.check(text, span.form, self.same_marks, self.careful)?,
             };
-            if same_order {
-                if verdict != Verdict::AsItIs {
-                    let outer = outer(span);
-                    out.extend_from_slice(&raw[copied..outer.start]);
-                    field.write(verdict, text, span, caster, out)?;
-                    copied = outer.end;
-                }
-            } else {
-                match verdict {
-                    Verdict::AsItIs => out.extend_from_slice(&raw[outer(span)]),
-                    _ => field.write(verdict, text, span, caster, out)?,
-                }
-                out.push(b',');
+            if verdict != Verdict::AsItIs {
+                changes.push((index, verdict));
             }
         }
+        Ok(())
+    }
+
+    /// Writes a record of which the changes are known.
+    fn write(
+        &self,
+        same_order: bool,
+        raw: &[u8],
+        spans: &[Span],
+        changes: &[(usize, Verdict)],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Odd> {
+        let span_of = |index: usize| spans[self.caster.targets[index].field];
+        let change = |index: usize, verdict: Verdict, out: &mut Vec<u8>| {
+            let span = span_of(index);
+            self.fields[index].write(verdict, &raw[span.start..span.end], span, self.caster, out)
+        };
         if same_order {
+            // What lies before this and is not written yet travels as it is.
+            let mut copied = 0;
+            for &(index, verdict) in changes {
+                let outer = outer(span_of(index));
+                out.extend_from_slice(&raw[copied..outer.start]);
+                change(index, verdict, out)?;
+                copied = outer.end;
+            }
             out.extend_from_slice(&raw[copied..]);
             out.push(b'\n');
-        } else if let Some(last) = out.last_mut() {
+            return Ok(());
+        }
+        let mut changes = changes.iter().peekable();
+        for index in 0..self.fields.len() {
+            match changes.next_if(|(changed, _)| *changed == index) {
+                Some((_, verdict)) => change(index, *verdict, out)?,
+                None => out.extend_from_slice(&raw[outer(span_of(index))]),
+            }
+            out.push(b',');
+        }
+        if let Some(last) = out.last_mut() {
             *last = b'\n';
         }
         Ok(())
@@ -267,12 +330,13 @@ fn outer(span: Span) -> std::ops::Range<usize> {
 impl Field {
     /// What is to be done with a field that is not NULL.
     #[inline]
-    fn check(&self, text: &[u8], form: Form, same_marks: bool, careful: bool) -> Result<Verdict, Odd> {
+    fn check(&self, field: canonical::Field, form: Form, same_marks: bool, careful: bool) -> Result<Verdict, Odd> {
         if form == Form::Escaped {
             return if matches!(self.kind, Kind::Text(_)) { Ok(Verdict::Anew) } else { Err(Odd) };
         }
         let as_it_is = match self.kind {
             Kind::Text(bytes_max) => {
+                let text = field.text();
                 if text.len() > bytes_max {
                     return Err(Odd);
                 }
@@ -280,13 +344,13 @@ impl Field {
             }
             // Quotes that are not the wire's are taken off.
             _ if form == Form::Quoted && !same_marks => false,
-            Kind::Integer(digits, range) => canonical::integer(text, digits, range),
-            Kind::Decimal(precision, scale) => canonical::decimal(text, precision, scale),
-            Kind::Date => canonical::date(text),
-            Kind::DateTime => canonical::datetime(text),
-            Kind::Double => canonical::double(text),
-            Kind::Float => canonical::float(text),
-            Kind::Boolean => canonical::boolean(text),
+            Kind::Integer(digits, range) => canonical::integer(field, digits, range),
+            Kind::Decimal(precision, scale) => canonical::decimal(field, precision, scale),
+            Kind::Date => canonical::date(field),
+            Kind::DateTime => canonical::datetime(field),
+            Kind::Double => canonical::double(field),
+            Kind::Float => canonical::float(field),
+            Kind::Boolean => canonical::boolean(field),
         };
         Ok(if as_it_is { Verdict::AsItIs } else { Verdict::Anew })
     }

@@ -1,5 +1,8 @@
 //! [`Rows`]: rows as text on their way to chunks, and [`Slow`], which makes them of batches.
 
+use bytes::Bytes;
+
+use crate::buffers::Buffers;
 use crate::encoder::{self, Encoder};
 use crate::model::{Batch, Column, Origin, Reject, WireFormat};
 use crate::reader::cast::BatchBuilder;
@@ -9,6 +12,8 @@ use crate::reader::cast::BatchBuilder;
 pub(super) struct Rows {
     /// Rows, one behind the other.
     pub(super) text: Vec<u8>,
+    /// Where that text stands already as it is, if it does; nothing was written then.
+    pub(super) as_it_is: Option<Bytes>,
     /// Where each of them ends in `text`.
     pub(super) ends: Vec<usize>,
     /// Where each of them stands in the input. In pieces of text, lines count from the start of the piece.
@@ -28,14 +33,23 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    pub(super) fn with_room(bytes: usize) -> Self {
-        Self { text: Vec::with_capacity(bytes + bytes / 8), ..Self::default() }
+    /// The text, for good.
+    pub(super) fn take_text(&mut self, buffers: &Buffers) -> Bytes {
+        let written = std::mem::take(&mut self.text);
+        self.as_it_is.take().unwrap_or_else(|| buffers.share(written))
     }
 
     /// Notes that a row ends here.
     #[inline]
     pub(super) fn end_row(&mut self, origin: Origin) {
         self.ends.push(self.text.len());
+        self.origins.push(origin);
+    }
+
+    /// Notes that a row ends here, in the text as it is.
+    #[inline]
+    pub(super) fn end_row_at(&mut self, end: usize, origin: Origin) {
+        self.ends.push(end);
         self.origins.push(origin);
     }
 

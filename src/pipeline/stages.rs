@@ -5,14 +5,19 @@
 
 use std::path::PathBuf;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, Sender, bounded, select};
 
+use super::chunker::Filled;
 use super::cutter::{Cutter, after};
+use super::outlet::Outlet;
 use super::relay::Relay;
 use super::rows::Rows;
-use super::{Context, Failure, Sink};
+use super::{Failure, Stopped};
+use crate::buffers::{BUFFER_BYTES, Buffers};
 use crate::encoder::Encoder;
-use crate::model::{Batch, Origin, Reject};
+use crate::governor::Permit;
+use crate::model::{Batch, Chunk, Codec, Origin, Reject};
 use crate::reader::csv::{self, Block, Blocks};
 use crate::reader::{self, RECORD_BYTES_MAX, Reader};
 use crate::telemetry::{Progress, Stage};
@@ -30,10 +35,11 @@ pub(super) enum Hands {
     Relay(Box<Relay>),
 }
 
-/// A part of the input.
+/// Something to work on: a part of the input, or a chunk that is full.
 pub(super) enum Piece {
     Batch(Batch, Vec<Reject>),
     Block(Block),
+    Filled(Box<Filled>, Codec),
 }
 
 /// A piece, and what became of it.
@@ -41,6 +47,7 @@ pub(super) enum Done {
     Rows(Rows),
     /// The bytes are needed again if the block was not cut between two records.
     Block(Block, Rows),
+    Chunk(Chunk, Permit),
     End(Vec<Reject>),
     Failed(reader::Error),
 }
@@ -91,23 +98,27 @@ impl Feed {
 }
 
 /// Makes rows until there are no pieces.
-pub(super) fn work(hands: &mut Hands, pieces: &Receiver<(Piece, Sender<Done>)>) {
+pub(super) fn work(hands: &mut Hands, buffers: &Buffers, pieces: &Receiver<(Piece, Sender<Done>)>) {
     for (piece, place) in pieces {
         // Nobody waits for it where the pipeline has ended early.
-        let _ = place.send(hands.make(piece));
+        let _ = place.send(hands.make(piece, buffers));
     }
 }
 
 impl Hands {
-    fn make(&mut self, piece: Piece) -> Done {
+    fn make(&mut self, piece: Piece, buffers: &Buffers) -> Done {
         match (self, piece) {
+            (_, Piece::Filled(filled, codec)) => {
+                let (chunk, permit) = filled.compress(codec);
+                Done::Chunk(chunk, permit)
+            }
             (Self::Encoder(encoder), Piece::Batch(batch, rejects)) => {
-                let mut rows = Rows { rejects, ..Rows::default() };
+                let mut rows = Rows { text: buffers.empty(BUFFER_BYTES), rejects, ..Rows::default() };
                 rows.append(&batch, encoder.as_mut());
                 Done::Rows(rows)
             }
             (Self::Relay(relay), Piece::Block(block)) => {
-                let rows = relay.rows(&block);
+                let rows = relay.rows(&block, buffers);
                 Done::Block(block, rows)
             }
             _ => unreachable!("a pipeline has pieces of one kind, and hands for them"),
@@ -119,6 +130,7 @@ impl Hands {
 pub(super) struct Assembly {
     hands: Hands,
     cutter: Cutter,
+    buffers: Buffers,
     path: PathBuf,
     /// Line ends before the next block.
     lines: u64,
@@ -127,102 +139,108 @@ pub(super) struct Assembly {
 }
 
 impl Assembly {
-    pub(super) fn new(feed: &Feed, hands: Hands, cutter: Cutter) -> Self {
+    pub(super) fn new(feed: &Feed, hands: Hands, cutter: Cutter, buffers: Buffers) -> Self {
         let (path, lines) = match feed {
             Feed::Batches(_) => (PathBuf::new(), 0),
             Feed::Blocks(blocks, line) => (blocks.path().to_owned(), *line),
         };
-        Self { hands, cutter, path, lines, rest: None }
+        Self { hands, cutter, buffers, path, lines, rest: None }
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "the receiver is dropped here, which ends the other threads")]
-    pub(super) fn run(
-        &mut self,
-        order: Receiver<Receiver<Done>>,
-        context: &Context,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failure> {
+    pub(super) fn run(&mut self, order: Receiver<Receiver<Done>>, mut outlet: Outlet) -> Result<(), Failure> {
         loop {
+            let context = outlet.context;
             if context.budget.is_closed() {
                 return Err(Failure::Stopped);
             }
             let start = context.clock.instant();
-            let place = order.recv();
+            let place = select! {
+                recv(order) -> place => place,
+                recv(outlet.first()) -> done => {
+                    outlet.leave(done.map_err(|_| Stopped)?)?;
+                    continue;
+                }
+            };
             let read = context.clock.instant();
             context.progress.waited_for(Stage::Reader, read - start);
             let done = place.ok().and_then(|place| place.recv().ok());
             context.progress.waited_for(Stage::Encoder, context.clock.instant() - read);
             match done {
-                Some(Done::Rows(rows)) => self.take(rows, context, sink)?,
-                Some(Done::Block(block, rows)) => self.block(&block, rows, context, sink)?,
+                Some(Done::Rows(rows)) => self.take(rows, &mut outlet)?,
+                Some(Done::Block(block, rows)) => self.block(&block, rows, &mut outlet)?,
                 Some(Done::End(rejects)) => {
                     if let Some(rest) = self.rest.take() {
                         let rows = self.make_again(&rest);
-                        self.accept(&rest, rows, context, sink)?;
+                        self.accept(&rest, rows, &mut outlet)?;
                     }
-                    self.take(Rows { rejects, ..Rows::default() }, context, sink)?;
-                    return Ok(self.cutter.finish(context, sink)?);
+                    self.take(Rows { rejects, ..Rows::default() }, &mut outlet)?;
+                    return Ok(self.cutter.finish(&mut outlet)?);
                 }
-                Some(Done::Failed(error)) => return Err(Failure::Reading(error)),
+                Some(Done::Failed(error)) => {
+                    // What was full before is as good as ever.
+                    outlet.finish()?;
+                    return Err(Failure::Reading(error));
+                }
+                Some(Done::Chunk(..)) => unreachable!("chunks are not awaited among pieces of the input"),
                 // A thread panicked; the scope passes that on as soon as this returns.
                 None => return Err(Failure::Stopped),
             }
         }
     }
 
-    fn block(&mut self, block: &Block, rows: Rows, context: &Context, sink: &mut dyn Sink) -> Result<(), Failure> {
-        let Some(mut rest) = self.rest.take() else { return self.accept(block, rows, context, sink) };
+    fn block(&mut self, block: &Block, rows: Rows, outlet: &mut Outlet) -> Result<(), Failure> {
+        let Some(rest) = self.rest.take() else { return self.accept(block, rows, outlet) };
         // The cut in front of the block was wrong, and so is what was made of it.
-        rest.bytes.extend_from_slice(&block.bytes);
-        rest.last = block.last;
-        let rows = self.make_again(&rest);
-        self.accept(&rest, rows, context, sink)
+        let bytes = Bytes::from([&rest.bytes[..], &block.bytes[..]].concat());
+        let whole = Block { bytes, byte: rest.byte, last: block.last };
+        let rows = self.make_again(&whole);
+        self.accept(&whole, rows, outlet)
     }
 
     fn make_again(&mut self, block: &Block) -> Rows {
         let Hands::Relay(relay) = &mut self.hands else { unreachable!("only blocks leave a rest") };
-        relay.rows(block)
+        relay.rows(block, &self.buffers)
     }
 
-    fn accept(&mut self, block: &Block, rows: Rows, context: &Context, sink: &mut dyn Sink) -> Result<(), Failure> {
+    fn accept(&mut self, block: &Block, rows: Rows, outlet: &mut Outlet) -> Result<(), Failure> {
         let (rest, open_quote, too_long, before) = (rows.rest, rows.open_quote, rows.too_long, self.lines);
         let lines = self.lines + rows.lines;
-        self.take(rows, context, sink)?;
+        self.take(rows, outlet)?;
         self.lines = lines;
         let at = |start: usize| Origin { line: lines, byte: block.byte + start as u64 };
-        let long = |at| {
-            Err(Failure::Reading(reader::Error::RecordTooLong {
-                path: self.path.clone(),
-                at,
-                bytes_max: RECORD_BYTES_MAX,
-            }))
-        };
-        if let Some(origin) = too_long {
-            return long(after(origin, before));
-        }
-        if let Some((start, open)) = open_quote {
-            return Err(Failure::Reading(csv::open_quote(&self.path, at(start), &block.bytes[start..], open)));
-        }
-        if let Some(start) = rest {
-            if block.bytes.len() - start > RECORD_BYTES_MAX {
-                return long(at(start));
+        let failure = if let Some(origin) = too_long {
+            self.too_long(after(origin, before))
+        } else if let Some((start, open)) = open_quote {
+            csv::open_quote(&self.path, at(start), &block.bytes[start..], open)
+        } else if let Some(start) = rest {
+            if block.bytes.len() - start <= RECORD_BYTES_MAX {
+                self.rest = Some(Block { bytes: block.bytes.slice(start..), byte: at(start).byte, last: true });
+                return Ok(());
             }
-            self.rest = Some(Block { bytes: block.bytes[start..].to_vec(), byte: at(start).byte, last: true });
-        }
-        Ok(())
+            self.too_long(at(start))
+        } else {
+            return Ok(());
+        };
+        outlet.finish()?;
+        Err(Failure::Reading(failure))
+    }
+
+    fn too_long(&self, at: Origin) -> reader::Error {
+        reader::Error::RecordTooLong { path: self.path.clone(), at, bytes_max: RECORD_BYTES_MAX }
     }
 
     /// Counts what was read, and hands it on.
-    fn take(&mut self, mut rows: Rows, context: &Context, sink: &mut dyn Sink) -> Result<(), Failure> {
-        Progress::add(&context.progress.rows_read, rows.records() as u64);
+    fn take(&mut self, mut rows: Rows, outlet: &mut Outlet) -> Result<(), Failure> {
+        Progress::add(&outlet.context.progress.rows_read, rows.records() as u64);
         let mut rejects = std::mem::take(&mut rows.rejects);
         if !rejects.is_empty() {
-            Progress::add(&context.progress.rows_rejected, rejects.len() as u64);
             for reject in &mut rejects {
                 reject.origin = after(reject.origin, self.lines);
             }
-            sink.rejects(rejects)?;
+            outlet.rejects(rejects)?;
         }
-        Ok(self.cutter.cut(&rows, self.lines, context, sink)?)
+        let text = rows.take_text(&self.buffers);
+        Ok(self.cutter.cut(&rows, &text, self.lines, outlet)?)
     }
 }

@@ -5,24 +5,26 @@
 //! many that read. Whoever reads a block finds out whether its last record ends with it. Where it does not, the cut was
 //! wrong, and the rest belongs in front of the next block.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use memchr::{memchr_iter, memrchr};
 
+use crate::buffers::{BUFFER_BYTES, Buffers};
 use crate::model::Origin;
 use crate::reader::window::Window;
 use crate::reader::{Error, RECORD_BYTES_MAX};
 
 /// How much text is cut at a time: large enough that handing it to another thread costs nothing beside reading it, and a
 /// few of them for each thread are small beside the budget.
-pub(crate) const BLOCK_BYTES: usize = 512 << 10;
+pub(crate) const BLOCK_BYTES: usize = BUFFER_BYTES;
 
 /// Some records of an input, if the cuts around it are right.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Block {
     /// The text.
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: Bytes,
     /// Where it starts in the input.
     pub(crate) byte: u64,
     /// Whether nothing follows.
@@ -40,6 +42,7 @@ pub(crate) struct Blocks {
     byte: u64,
     ended: bool,
     block_bytes: usize,
+    buffers: Buffers,
 }
 
 impl Blocks {
@@ -48,12 +51,18 @@ impl Blocks {
         let Origin { line, byte } = window.origin();
         let ended = window.at_end();
         let (path, rest, stream) = window.into_parts();
-        (Self { path, stream, quote, rest, byte, ended, block_bytes: BLOCK_BYTES }, line)
+        let buffers = Buffers::default();
+        (Self { path, stream, quote, rest, byte, ended, block_bytes: BLOCK_BYTES, buffers }, line)
     }
 
     /// What the input is called in errors.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Takes the memory of blocks from there.
+    pub(crate) fn use_buffers(&mut self, buffers: Buffers) {
+        self.buffers = buffers;
     }
 
     #[cfg(test)]
@@ -66,44 +75,41 @@ impl Blocks {
     /// # Errors
     /// When the input cannot be read.
     pub(crate) fn next(&mut self) -> Result<Option<Block>, Error> {
-        let mut bytes = std::mem::take(&mut self.rest);
-        let mut wanted = self.block_bytes;
-        loop {
-            self.fill(&mut bytes, wanted)?;
-            if bytes.is_empty() {
+        let mut filled = self.rest.len();
+        let mut bytes = self.buffers.filled(self.block_bytes.max(filled));
+        bytes[..filled].copy_from_slice(&self.rest);
+        let end = loop {
+            filled = self.fill(&mut bytes, filled)?;
+            if filled == 0 {
                 return Ok(None);
             }
-            // No record is longer: what has no cut until then is for the reader to complain about.
-            let end = match self.cut(&bytes) {
-                _ if self.ended => bytes.len(),
-                Some(end) => end,
-                None if bytes.len() > RECORD_BYTES_MAX => bytes.len(),
-                None => {
-                    wanted = bytes.len() * 2;
-                    continue;
-                }
-            };
-            if end < bytes.len() {
-                self.rest = Vec::with_capacity(self.block_bytes + bytes.len() - end);
-                self.rest.extend_from_slice(&bytes[end..]);
-                bytes.truncate(end);
+            match self.cut(&bytes[..filled]) {
+                _ if self.ended => break filled,
+                Some(end) => break end,
+                // No record is longer: what has no cut until then is for the reader to complain about.
+                None if filled > RECORD_BYTES_MAX => break filled,
+                None => bytes.resize(filled * 2, 0),
             }
-            let byte = self.byte;
-            self.byte += end as u64;
-            return Ok(Some(Block { bytes, byte, last: self.ended && self.rest.is_empty() }));
-        }
+        };
+        self.rest.clear();
+        self.rest.extend_from_slice(&bytes[end..filled]);
+        bytes.truncate(end);
+        let byte = self.byte;
+        self.byte += end as u64;
+        Ok(Some(Block { bytes: self.buffers.share(bytes), byte, last: self.ended && self.rest.is_empty() }))
     }
 
-    fn fill(&mut self, bytes: &mut Vec<u8>, wanted: usize) -> Result<(), Error> {
-        let missing = wanted.saturating_sub(bytes.len());
-        if self.ended || missing == 0 {
-            return Ok(());
+    /// Reads until the buffer is full or nothing follows; returns how far it is filled.
+    fn fill(&mut self, bytes: &mut [u8], mut filled: usize) -> Result<usize, Error> {
+        while !self.ended && filled < bytes.len() {
+            match self.stream.read(&mut bytes[filled..]) {
+                Ok(0) => self.ended = true,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(source) => return Err(Error::read(&self.path, source)),
+            }
         }
-        bytes.reserve(missing);
-        let read = (&mut self.stream).take(missing as u64).read_to_end(bytes);
-        let read = read.map_err(|source| Error::read(&self.path, source))?;
-        self.ended = read < missing;
-        Ok(())
+        Ok(filled)
     }
 
     /// Where the last record ends that ends in `bytes`.

@@ -96,38 +96,51 @@ impl Scan for Pass<'_> {
     fn run<M: Masks>(self) {
         let Self { into, bytes, delimiter, quote } = self;
         let (blocks, rest) = bytes.as_chunks::<BLOCK>();
-        let mut within = 0;
-        let mut backslashes = 0;
-        let mut look = |at: usize, block: &[u8; BLOCK]| {
-            let quotes = quote.map_or(0, |quote| M::equal(block, quote));
-            let inside = parity(quotes) ^ within;
-            // All ones if the last byte is within quotes.
-            within = (inside >> 63).wrapping_neg();
-            let lines = M::equal(block, b'\n') & !inside;
-            let separators = (M::equal(block, delimiter) & !inside) | lines;
-            backslashes |= M::equal(block, b'\\');
-            let mut line = lines;
-            while line != 0 {
-                let up_to = line ^ (line - 1);
-                let before = into.separators.count + (separators & up_to).count_ones() as usize;
-                into.records.push(u32::try_from(before).expect("fewer than bytes"));
-                line &= line - 1;
-            }
-            into.separators.extend(at, separators);
-            if quotes != 0 {
-                into.quotes.extend(at, quotes);
-            }
-        };
+        let mut looks = Looks { into, delimiter, quote, within: 0, backslashes: 0 };
         for (index, block) in blocks.iter().enumerate() {
-            look(index * BLOCK, block);
+            looks.at::<M>(index * BLOCK, block);
         }
         if !rest.is_empty() {
             let is_none = |byte: &u8| *byte != delimiter && Some(*byte) != quote;
             let mut block = [(0..3).find(is_none).expect("one of three is neither of two"); BLOCK];
             block[..rest.len()].copy_from_slice(rest);
-            look(blocks.len() * BLOCK, &block);
+            looks.at::<M>(blocks.len() * BLOCK, &block);
         }
-        into.has_backslash = backslashes != 0;
+        into.has_backslash = looks.backslashes != 0;
+    }
+}
+
+/// A pass half-way. No closure, for those are not compiled for the instructions of the function around them.
+struct Looks<'a> {
+    into: &'a mut Structure,
+    delimiter: u8,
+    quote: Option<u8>,
+    /// All ones if what comes next is within quotes.
+    within: u64,
+    backslashes: u64,
+}
+
+impl Looks<'_> {
+    #[inline(always)]
+    fn at<M: Masks>(&mut self, at: usize, block: &[u8; BLOCK]) {
+        let quotes = self.quote.map_or(0, |quote| M::equal(block, quote));
+        let inside = parity(quotes) ^ self.within;
+        self.within = (inside >> 63).wrapping_neg();
+        let lines = M::equal(block, b'\n') & !inside;
+        let separators = (M::equal(block, self.delimiter) & !inside) | lines;
+        self.backslashes |= M::equal(block, b'\\');
+        let into = &mut *self.into;
+        let mut line = lines;
+        while line != 0 {
+            let up_to = line ^ (line - 1);
+            let before = into.separators.count + (separators & up_to).count_ones() as usize;
+            into.records.push(u32::try_from(before).expect("fewer than bytes"));
+            line &= line - 1;
+        }
+        into.separators.extend(at, separators);
+        if quotes != 0 {
+            into.quotes.extend(at, quotes);
+        }
     }
 }
 
