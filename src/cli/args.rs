@@ -200,6 +200,12 @@ pub(super) enum Wire {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum CheckArg {
+    Types,
+    None,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Compression {
     Auto,
     None,
@@ -257,6 +263,11 @@ pub(super) struct ImportArgs {
     /// The text format on the wire; auto is CSV where it can carry the table's types.
     #[arg(help_heading = "Loads", long, value_enum, default_value_t = Wire::Auto)]
     pub(super) wire: Wire,
+    /// What is looked at before it is sent: every value against its column's type, or none. Without the check, records of CSV
+    /// travel as they are, several times faster, and what does not fit its column is for the server to refuse or to round:
+    /// use it for files that are known to fit.
+    #[arg(help_heading = "Rows", long, value_enum, default_value_t = CheckArg::Types)]
+    pub(super) check: CheckArg,
     /// The compression on the wire; auto is none on this machine and lz4 elsewhere.
     #[arg(help_heading = "Loads", long, value_enum, default_value_t = Compression::Auto)]
     pub(super) compression: Compression,

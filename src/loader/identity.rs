@@ -12,7 +12,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::error::Error;
-use super::spec::{CommitScope, JobSpec};
+use super::spec::{Check, CommitScope, JobSpec};
 use crate::journal::JobEntry;
 use crate::model::{JobId, Label};
 use crate::source::{self, Input};
@@ -97,6 +97,10 @@ impl Identity {
         if let Some(group) = &spec.group {
             // Its rows become visible with those of other jobs, which no job by itself may decide.
             work["group"] = group.as_str().into();
+        }
+        if spec.check == Check::None {
+            // What is not looked at is not written anew either.
+            work["check"] = "none".into();
         }
         if whole {
             // Its chunks are other ones: a transaction takes no quoted CSV.

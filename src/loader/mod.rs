@@ -41,7 +41,7 @@ pub use plan::Planned;
 pub use rejected::{Reason, ReasonCount, Rejected, RejectedFile};
 pub use resumed::{drop_spooled, spooled};
 pub use settle::Unsettled;
-pub use spec::{CodecChoice, CommitScope, JobSpec, LOAD_SIZE, MEMORY, RejectLimit, SPOOL, WireChoice};
+pub use spec::{Check, CodecChoice, CommitScope, JobSpec, LOAD_SIZE, MEMORY, RejectLimit, SPOOL, WireChoice};
 
 pub use crate::journal::Error as JournalError;
 pub use crate::journal::{Holder, JobEntry, JobStanding, Journal, Lease, LoadEntry};

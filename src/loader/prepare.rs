@@ -6,11 +6,12 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use super::error::Error;
-use super::spec::{CodecChoice, CommitScope, JobSpec, WireChoice};
+use super::spec::{Check, CodecChoice, CommitScope, JobSpec, WireChoice};
 use super::task;
 use crate::encoder;
 use crate::failure::{Code, Failure};
-use crate::model::{Codec, Column, Table, WireFormat};
+use crate::model::{Codec, Column, Relay, Table, WireFormat};
+use crate::pipeline;
 use crate::reader::Projected;
 use crate::reader::mapping::{self, Mapping};
 use crate::reader::probe::{self, Probed};
@@ -29,6 +30,8 @@ pub(super) struct Prepared {
     pub(super) known: Option<HashSet<String>>,
     pub(super) settings: Arc<LoadSettings>,
     pub(super) wire: WireFormat,
+    /// How its records may travel as they are, if they may.
+    pub(super) relay: Option<pipeline::Plan>,
     /// What was found, in words: `CSV, "," between fields, header`.
     pub(super) description: String,
 }
@@ -108,9 +111,18 @@ async fn table(target: &dyn Target, spec: &JobSpec, first: &Probed) -> Result<(T
 fn match_input(input: Input, probed: Probed, table: &Table, spec: &JobSpec) -> Result<(Prepared, Vec<String>), Error> {
     let fields = probed.fields()?;
     let mapping = mapping::map(&input.path, &fields, table, spec.columns.as_deref())?;
-    let notices = mapping.notices.clone();
+    let mut notices = mapping.notices.clone();
     let columns: Vec<Column> = mapping.projected.iter().map(|projected| projected.column.clone()).collect();
     let wire = choose_wire(spec, &columns)?;
+    let check =
+        |dialect| pipeline::Plan::of(dialect, wire, &mapping.projected, fields.count, spec.check == Check::Types);
+    let relay = probed.dialect().and_then(check);
+    let unchecked = relay.as_ref().is_some_and(|relay| relay.kind() == Relay::Unchecked);
+    if spec.check == Check::None && !unchecked {
+        let why = "every value is checked all the same: only fields of CSV that are the table's columns in their order, with ',' \
+                   between them and '\"' around them, can travel unseen";
+        notices.push(format!("--check none: {}: {why}", input.path.display()));
+    }
     let prepared = Prepared {
         known: mapping.known.clone(),
         settings: Arc::new(settings(spec, &mapping, &columns)),
@@ -120,6 +132,7 @@ fn match_input(input: Input, probed: Probed, table: &Table, spec: &JobSpec) -> R
         projected: mapping.projected,
         names: fields.names,
         wire,
+        relay,
     };
     Ok((prepared, notices))
 }

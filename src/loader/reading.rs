@@ -12,8 +12,8 @@ use super::prepare::{self, Prepared};
 use super::sink::{InputContext, JobSink};
 use super::spec::JobSpec;
 use super::task;
-use crate::model::{Codec, InputReport, WireFormat};
-use crate::pipeline::{self, Context, Failure};
+use crate::model::{Codec, InputReport, Relay, WireFormat};
+use crate::pipeline::{self, Context, Failure, Plan};
 use crate::reader::Format;
 use crate::simulated::{Mistake, makes};
 use crate::telemetry::Progress;
@@ -99,8 +99,8 @@ impl Reading {
         let counter = probed.bytes_read();
         let progress = Arc::clone(&self.context.progress);
         let before = Progress::read(&progress.rows_read);
-        let plan = probed.dialect().and_then(|dialect| pipeline::Plan::of(dialect, input.wire, &input.projected));
-        let source = match plan {
+        // A file may have been replaced since it was looked at.
+        let source = match input.relay.filter(|plan| plan.is_for(probed.dialect())) {
             Some(plan) => probed.into_csv(&input.projected).map(|text| pipeline::Source::Csv(text, plan)),
             None => probed.into_reader(input.projected, input.known).map(pipeline::Source::Batches),
         };
@@ -129,7 +129,8 @@ pub(super) fn rejects_ending(format: Format) -> &'static str {
 
 /// The account of an input of which nothing is read yet.
 pub(super) fn report_of(input: &Prepared) -> InputReport {
-    InputReport { path: input.input.path.display().to_string(), bytes: 0, rows: 0, rejected: 0 }
+    let relay = input.relay.as_ref().map_or(Relay::None, Plan::kind);
+    InputReport { path: input.input.path.display().to_string(), bytes: 0, rows: 0, rejected: 0, relay }
 }
 
 /// Moves the progress on by what was read since the last time.

@@ -32,6 +32,8 @@ pub struct JobSpec {
     pub commit: CommitScope,
     /// The text format on the wire.
     pub wire: WireChoice,
+    /// What is looked at before it is sent.
+    pub check: Check,
     /// The compression on the wire.
     pub codec: CodecChoice,
     /// Bytes of text at which a load is cut.
@@ -90,6 +92,7 @@ impl JobSpec {
             headers: Vec::new(),
             commit: CommitScope::Auto,
             wire: WireChoice::Auto,
+            check: Check::Types,
             codec: CodecChoice::Auto,
             load_size: LOAD_SIZE,
             parallel: None,
@@ -129,6 +132,15 @@ pub enum WireChoice {
     Csv,
     /// JSON.
     Json,
+}
+
+/// What is looked at before it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// Every value, against its column.
+    Types,
+    /// Where records that are written plainly begin and end, if they can travel as they are.
+    None,
 }
 
 /// The compression, as asked for.

@@ -21,7 +21,7 @@ pub use chunk::{Chunk, Codec, WireFormat};
 pub use id::{JobId, Label};
 pub use origins::Origins;
 pub use reject::{Reject, Rule};
-pub use report::{InputReport, JobState, LoadReport, LoadState, Report};
+pub use report::{InputReport, JobState, LoadReport, LoadState, Relay, Report};
 pub use secret::Secret;
 pub use table::{Column, ColumnType, StructField, Table};
 pub use unit::ByteCount;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::report::CommitReport;
+use super::report::{CommitReport, Relay};
 
 /// How a job stands before it is begun.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -40,6 +40,8 @@ pub struct InputPlan {
     pub format: String,
     /// The text format on the wire: `csv` or `json`.
     pub wire: String,
+    /// How its records come onto the wire.
+    pub relay: Relay,
     /// What goes where.
     pub columns: Vec<ColumnPlan>,
     /// What the server computes, as `name=expression`.

@@ -79,6 +79,20 @@ pub struct LoadReport {
     pub to: u64,
 }
 
+/// How the records of an input come onto the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Relay {
+    /// Each value is read into its type and written anew.
+    #[default]
+    None,
+    /// Each value is checked against its column where it stands, and travels as it is written if that means the same.
+    Checked,
+    /// Records travel as they are written wherever they are written plainly; what their values are is for the server to
+    /// say. Others are checked.
+    Unchecked,
+}
+
 /// One input in a report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InputReport {
@@ -90,6 +104,9 @@ pub struct InputReport {
     pub rows: u64,
     /// Rows rejected.
     pub rejected: u64,
+    /// How its records came onto the wire.
+    #[serde(default)]
+    pub relay: Relay,
 }
 
 /// The final account of a job.

@@ -127,7 +127,7 @@ fn long_number(text: &[u8]) -> Option<(usize, usize)> {
 
 /// An integer within these limits.
 #[inline]
-pub(super) fn integer(field: Field, digits_max: usize, range: Option<(i128, i128)>) -> bool {
+pub(super) fn integer(field: Field, digits_max: usize, range: Option<(i64, i64)>) -> bool {
     let unsigned = field.unsigned();
     let Some((digits, 0)) = number(unsigned) else { return false };
     if digits < digits_max {
@@ -136,7 +136,8 @@ pub(super) fn integer(field: Field, digits_max: usize, range: Option<(i128, i128
     }
     let Some((least, most)) = range else { return false };
     let text = std::str::from_utf8(field.text()).unwrap_or_default();
-    digits == digits_max && number::integer(text).is_ok_and(|value| (least..=most).contains(&value))
+    digits == digits_max
+        && number::integer(text).is_ok_and(|value| (i128::from(least)..=i128::from(most)).contains(&value))
 }
 
 /// A decimal number that the type holds exactly.

@@ -44,7 +44,7 @@ use crate::reader::{self, Reader};
 use crate::telemetry::Progress;
 use cutter::Cutter;
 use outlet::Outlet;
-use relay::Relay;
+use relay::Courier;
 use stages::{Assembly, Feed, Hands};
 
 pub use relay::Plan;
@@ -167,7 +167,7 @@ pub fn run(
         Source::Csv(text, plan) => {
             let CsvText { mut blocks, line, caster } = text;
             blocks.use_buffers(buffers.clone());
-            (Feed::Blocks(blocks, line), Box::new(move || Hands::Relay(Box::new(Relay::new(&plan, &caster)))))
+            (Feed::Blocks(blocks, line), Box::new(move || Hands::Relay(Box::new(Courier::new(&plan, &caster)))))
         }
     };
     thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! [`Relay`]: records of CSV to rows of CSV without a detour through Arrow.
+//! [`Courier`]: records of CSV to rows of CSV without a detour through Arrow.
 //!
 //! Each field is checked against its column where it stands. What is written as the server is sure to read it (nearly
 //! everything in most files) travels as the bytes it was: whole stretches of a record are copied at once if the file has the
@@ -12,23 +12,27 @@ use super::canonical;
 use super::rows::{Rows, Slow};
 use crate::buffers::Buffers;
 use crate::encoder::{self, scalar};
-use crate::model::{Column, ColumnType, Origin, WireFormat};
+use crate::model::{Column, ColumnType, Origin, Relay, WireFormat};
 use crate::reader::cast::{number, time};
-use crate::reader::csv::{self, Block, Caster, Dialect, Extent, Form, Found, Span, Walk};
-use crate::reader::{Projected, RECORD_BYTES_MAX};
+use crate::reader::csv::{self, Block, Caster, Dialect, Extent, Form, Found, Outline, Span, Target, Walk};
+use crate::reader::{FieldRef, Projected, RECORD_BYTES_MAX};
 
 /// A column, as the relay sees it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Field {
     kind: Kind,
     nullable: bool,
+    /// Whether the empty field is the empty text there.
+    empty_is_text: bool,
+    /// Which field of the record it is, from 0.
+    source: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Boolean,
     /// Integers of fewer digits than the first fit; the limits decide for those of just as many.
-    Integer(usize, Option<(i128, i128)>),
+    Integer(usize, Option<(i64, i64)>),
     Float,
     Double,
     Decimal(u8, u8),
@@ -40,7 +44,7 @@ enum Kind {
 
 impl Kind {
     fn of(ty: &ColumnType) -> Option<Self> {
-        let integer = |digits, least: i128, most: i128| Self::Integer(digits, Some((least, most)));
+        let integer = |digits, least: i64, most: i64| Self::Integer(digits, Some((least, most)));
         Some(match ty {
             ColumnType::Boolean => Self::Boolean,
             ColumnType::TinyInt => integer(3, i8::MIN.into(), i8::MAX.into()),
@@ -75,6 +79,13 @@ enum Verdict {
     Anew,
 }
 
+/// A field that does not travel as it is, by the column's index.
+#[derive(Clone, Copy)]
+struct Change {
+    index: usize,
+    verdict: Verdict,
+}
+
 /// The record is not a row that the relay can make.
 struct Odd;
 
@@ -87,54 +98,84 @@ impl From<encoder::Unfit> for Odd {
 /// How an input is relayed: the same for all threads.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    dialect: Dialect,
     columns: Vec<Column>,
-    fields: Arc<[Field]>,
+    kinds: Vec<Kind>,
+    /// The file's delimiter and quote are the wire's.
+    same_marks: bool,
+    /// And the table's columns are its fields, in order: records may be copied whole.
+    same_order: bool,
+    kind: Relay,
 }
 
 impl Plan {
     /// How to relay this input, if it can be: text of one kind to text of another, columns of simple types.
     #[must_use]
-    pub fn of(dialect: &Dialect, wire: WireFormat, projected: &[Projected]) -> Option<Self> {
+    pub fn of(
+        dialect: &Dialect,
+        wire: WireFormat,
+        projected: &[Projected],
+        fields: usize,
+        check: bool,
+    ) -> Option<Self> {
         let ascii = |byte: Option<u8>| byte.is_none_or(|byte| byte.is_ascii());
         if wire != WireFormat::Csv || !dialect.delimiter.is_ascii() || !ascii(dialect.quote) {
             return None;
         }
-        let field = |projected: &Projected| {
-            let column = &projected.column;
-            Some(Field { kind: Kind::of(&column.ty)?, nullable: column.nullable })
-        };
-        let fields = projected.iter().map(field).collect::<Option<Vec<_>>>()?;
-        Some(Self {
-            columns: projected.iter().map(|projected| projected.column.clone()).collect(),
-            fields: fields.into(),
-        })
+        let kinds = projected.iter().map(|projected| Kind::of(&projected.column.ty)).collect::<Option<Vec<_>>>()?;
+        let same_marks = dialect.delimiter == b',' && dialect.quote == Some(b'"') && dialect.escape.is_none();
+        let in_place = |(index, projected): (usize, &Projected)| projected.source == FieldRef::Index(index);
+        let same_order = same_marks && fields == projected.len() && projected.iter().enumerate().all(in_place);
+        // The only field of a row may be blank, which somebody has to look at. A marker may stand anywhere.
+        let unseen = same_order && fields > 1 && dialect.null.is_none();
+        let kind = if unseen && !check { Relay::Unchecked } else { Relay::Checked };
+        let columns = projected.iter().map(|projected| projected.column.clone()).collect();
+        Some(Self { dialect: dialect.clone(), columns, kinds, same_marks, same_order, kind })
+    }
+
+    /// Whether it is for texts that are written so.
+    #[must_use]
+    pub fn is_for(&self, dialect: Option<&Dialect>) -> bool {
+        dialect == Some(&self.dialect)
+    }
+
+    /// How the records travel.
+    #[must_use]
+    pub fn kind(&self) -> Relay {
+        self.kind
     }
 }
 
 /// Reads blocks; one for each thread.
-pub(super) struct Relay {
-    fields: Arc<[Field]>,
+pub(super) struct Courier {
+    fields: Vec<Field>,
     caster: Arc<Caster>,
     /// The file's delimiter and quote are the wire's.
     same_marks: bool,
     /// And the table's columns are its fields, in order: records may be copied whole.
     same_order: bool,
+    /// What is written plainly is not looked at.
+    unchecked: bool,
     walk: Walk,
     slow: Slow,
     /// What is to be changed in the record at hand; kept for its room.
-    changes: Vec<(usize, Verdict)>,
+    changes: Vec<Change>,
 }
 
-impl Relay {
+impl Courier {
     pub(super) fn new(plan: &Plan, caster: &Arc<Caster>) -> Self {
-        let dialect = &caster.dialect;
-        let same_marks = dialect.delimiter == b',' && dialect.quote == Some(b'"') && dialect.escape.is_none();
-        let in_order = caster.targets.iter().enumerate().all(|(index, target)| target.field == index);
+        let field = |((kind, column), target): ((&Kind, &Column), &Target)| Field {
+            kind: *kind,
+            nullable: column.nullable,
+            empty_is_text: target.empty_is_text,
+            source: target.field,
+        };
         Self {
-            fields: Arc::clone(&plan.fields),
+            fields: plan.kinds.iter().zip(&plan.columns).zip(&caster.targets).map(field).collect(),
             caster: Arc::clone(caster),
-            same_marks,
-            same_order: same_marks && in_order && caster.targets.len() == caster.fields_expected,
+            same_marks: plan.same_marks,
+            same_order: plan.same_order,
+            unchecked: plan.kind == Relay::Unchecked,
             walk: Walk::default(),
             slow: Slow::new(&plan.columns),
             changes: Vec::new(),
@@ -143,6 +184,11 @@ impl Relay {
 
     /// Makes rows of a block. Lines are counted from its start.
     pub(super) fn rows(&mut self, block: &Block, buffers: &Buffers) -> Rows {
+        if self.unchecked
+            && let Some(rows) = unseen(block)
+        {
+            return rows;
+        }
         let Self { caster, walk, slow, fields, changes, .. } = self;
         let bytes = &block.bytes[..];
         let mut rows = Rows::default();
@@ -172,12 +218,23 @@ impl Relay {
                 break;
             }
             let raw = &bytes[start..start + record.bytes];
-            let spans = walk.spans();
-            let fits = !record.malformed
-                && spans.len() == caster.fields_expected
-                && (is_utf8 || std::str::from_utf8(raw).is_ok());
             let check = Check { careful: careful || walk.is_careful(), ..check };
-            let fits = fits && check.record(bytes, start, spans, changes).is_ok();
+            let fits = !record.malformed && (is_utf8 || std::str::from_utf8(raw).is_ok());
+            // Most records of most files: checked where they stand, and left there.
+            if fits
+                && self.same_order
+                && let Some(ends) = walk.plain_ends()
+                && ends.len() == caster.fields_expected
+                && out.kept == Some(start)
+                && check.plain(bytes, start, ends)
+            {
+                out.kept = Some(start + record.taken);
+                rows.end_row_at(start + record.taken, at);
+                continue;
+            }
+            let spans = walk.spans(bytes);
+            let fits =
+                fits && spans.len() == caster.fields_expected && check.record(bytes, start, spans, changes).is_ok();
             if fits && changes.is_empty() && self.same_order && out.keep(start, record) {
                 rows.end_row_at(start + record.taken, at);
                 continue;
@@ -204,6 +261,18 @@ impl Relay {
         rows.lines = walk.line();
         rows
     }
+}
+
+/// The rows of a block that is written plainly, without a look at its values.
+fn unseen(block: &Block) -> Option<Rows> {
+    let Outline { ends, line_ends, lines } = Outline::of(&block.bytes, b',', b'"')?;
+    let starts = std::iter::once(0).chain(ends.iter().copied());
+    let lines_before = std::iter::once(0).chain(line_ends);
+    let origins: Vec<Origin> =
+        starts.zip(lines_before).take(ends.len()).map(|(at, line)| origin(block, at, line)).collect();
+    let too_long =
+        ends.iter().zip(&origins).any(|(end, start)| block.byte + *end as u64 - start.byte > RECORD_BYTES_MAX as u64);
+    (!too_long).then(|| Rows { as_it_is: Some(block.bytes.clone()), ends, origins, lines, ..Rows::default() })
 }
 
 /// The rows of a block, which are the block itself as long as nothing in it is written in another way.
@@ -247,31 +316,41 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    /// Looks at every field; those that do not travel as they are come into `changes`, in the order of the columns.
+    /// Whether all fields of a record without quotes, which end at these offsets, travel as they are.
     #[inline]
-    fn record(
-        &self,
-        bytes: &[u8],
-        start: usize,
-        spans: &[Span],
-        changes: &mut Vec<(usize, Verdict)>,
-    ) -> Result<(), Odd> {
+    fn plain(&self, bytes: &[u8], start: usize, ends: &[u32]) -> bool {
+        let null = self.null();
+        let mut start = start;
+        self.fields.iter().zip(ends).all(|(field, end)| {
+            let text = canonical::Field { around: bytes, start, end: *end as usize };
+            start = text.end + 1;
+            let is_null = !field.empty_is_text && text.text() == null;
+            !is_null && matches!(field.check(text, Form::Plain, self.same_marks, self.careful), Ok(Verdict::AsItIs))
+        })
+    }
+
+    /// Looks at every field; those that do not travel as they are come into `changes`, in the order of the columns.
+    fn record(&self, bytes: &[u8], start: usize, spans: &[Span], changes: &mut Vec<Change>) -> Result<(), Odd> {
         changes.clear();
-        let null = self.caster.dialect.null.as_deref().unwrap_or_default().as_bytes();
-        for (index, (field, target)) in self.fields.iter().zip(&self.caster.targets).enumerate() {
-            let span = spans[target.field];
+        let null = self.null();
+        for (index, field) in self.fields.iter().enumerate() {
+            let span = spans[field.source];
             let text = canonical::Field { around: bytes, start: start + span.start, end: start + span.end };
-            let is_null = span.form == Form::Plain && !target.empty_is_text && text.text() == null;
+            let is_null = span.form == Form::Plain && !field.empty_is_text && text.text() == null;
             let verdict = match is_null {
                 true if !field.nullable => return Err(Odd),
                 true => Verdict::Null,
                 false => field.check(text, span.form, self.same_marks, self.careful)?,
             };
             if verdict != Verdict::AsItIs {
-                changes.push((index, verdict));
+                changes.push(Change { index, verdict });
             }
         }
         Ok(())
+    }
+
+    fn null(&self) -> &[u8] {
+        self.caster.dialect.null.as_deref().unwrap_or_default().as_bytes()
     }
 
     /// Writes a record of which the changes are known.
@@ -280,21 +359,21 @@ impl Check<'_> {
         same_order: bool,
         raw: &[u8],
         spans: &[Span],
-        changes: &[(usize, Verdict)],
+        changes: &[Change],
         out: &mut Vec<u8>,
     ) -> Result<(), Odd> {
-        let span_of = |index: usize| spans[self.caster.targets[index].field];
-        let change = |index: usize, verdict: Verdict, out: &mut Vec<u8>| {
+        let span_of = |index: usize| spans[self.fields[index].source];
+        let write = |Change { index, verdict }: Change, out: &mut Vec<u8>| {
             let span = span_of(index);
             self.fields[index].write(verdict, &raw[span.start..span.end], span, self.caster, out)
         };
         if same_order {
             // What lies before this and is not written yet travels as it is.
             let mut copied = 0;
-            for &(index, verdict) in changes {
-                let outer = outer(span_of(index));
+            for change in changes {
+                let outer = outer(span_of(change.index));
                 out.extend_from_slice(&raw[copied..outer.start]);
-                change(index, verdict, out)?;
+                write(*change, out)?;
                 copied = outer.end;
             }
             out.extend_from_slice(&raw[copied..]);
@@ -303,8 +382,8 @@ impl Check<'_> {
         }
         let mut changes = changes.iter().peekable();
         for index in 0..self.fields.len() {
-            match changes.next_if(|(changed, _)| *changed == index) {
-                Some((_, verdict)) => change(index, *verdict, out)?,
+            match changes.next_if(|change| change.index == index) {
+                Some(change) => write(*change, out)?,
                 None => out.extend_from_slice(&raw[outer(span_of(index))]),
             }
             out.push(b',');
@@ -386,7 +465,7 @@ impl Field {
             },
             Kind::Integer(_, range) => {
                 let value = number::integer(text).map_err(parsed)?;
-                if range.is_some_and(|(least, most)| !(least..=most).contains(&value)) {
+                if range.is_some_and(|(least, most)| !(i128::from(least)..=i128::from(most)).contains(&value)) {
                     return Err(Odd);
                 }
                 scalar::integer(value, out);

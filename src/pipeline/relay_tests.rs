@@ -12,6 +12,7 @@ use crate::clock::SystemClock;
 use crate::encoder::oracle;
 use crate::encoder::sample::Value;
 use crate::governor::Budget;
+use crate::model::Relay;
 use crate::reader::csv::{CsvReader, Dialect};
 use crate::reader::{FieldRef, Projected};
 
@@ -59,13 +60,21 @@ fn made(source: Source, columns: &[Column]) -> Made {
     }
 }
 
-/// Reads a text both ways.
-fn compare(text: &[u8], dialect: &Dialect, projected: &[Projected], fields: usize, block_bytes: usize) {
+/// Reads a text both ways, and with `unchecked` the relayed one without a look at its values.
+fn compare(
+    text: &[u8],
+    dialect: &Dialect,
+    projected: &[Projected],
+    fields: usize,
+    block_bytes: usize,
+    unchecked: bool,
+) {
     let columns: Vec<Column> = projected.iter().map(|projected| projected.column.clone()).collect();
     let (path, stream) = (Path::new("x.csv"), || Box::new(Cursor::new(text.to_vec())));
     let reader = CsvReader::new(path, stream(), dialect.clone(), projected.to_vec(), fields);
     let mut slow = made(Source::Batches(Box::new(reader)), &columns);
-    let plan = Plan::of(dialect, WireFormat::Csv, projected).expect("types of one value");
+    let plan = Plan::of(dialect, WireFormat::Csv, projected, fields, !unchecked).expect("types of one value");
+    assert_eq!(plan.kind() == Relay::Unchecked, unchecked && fields > 1);
     let text = CsvText::open(path, stream(), dialect.clone(), projected, fields).unwrap().with_blocks_of(block_bytes);
     let quick = made(Source::Csv(text, plan), &columns);
     if slow.failure.is_some() {
@@ -215,7 +224,7 @@ proptest! {
         if shuffled {
             projected.reverse();
         }
-        compare(text.as_bytes(), &dialect, &projected, fields, block_bytes);
+        compare(text.as_bytes(), &dialect, &projected, fields, block_bytes, false);
     }
 
     #[test]
@@ -231,6 +240,29 @@ proptest! {
                 source: FieldRef::Index(index),
             })
             .collect();
-        compare(&bytes, &dialect, &projected, 2, block_bytes);
+        compare(&bytes, &dialect, &projected, 2, block_bytes, false);
+    }
+
+    /// Where every value fits its column there is nothing that a check could change.
+    #[test]
+    fn an_unchecked_text_that_fits_is_the_same_table(
+        records in prop::collection::vec(prop::collection::vec(field(), 2), 0..20),
+        crlf in prop::sample::select([false, false, true].as_slice()),
+        ended: bool,
+        block_bytes in 1_usize..200,
+    ) {
+        let line_end = if crlf { "\r\n" } else { "\n" };
+        let mut text: String = records.iter().map(|record| record.join(",") + line_end).collect();
+        if !ended {
+            text.truncate(text.trim_end_matches(['\r', '\n']).len());
+        }
+        let dialect = Dialect { delimiter: b',', quote: Some(b'"'), escape: None, null: None, header: false };
+        let projected: Vec<Projected> = (0..2)
+            .map(|index| Projected {
+                column: Column::new(format!("c{index}"), "VARCHAR(100)".parse().unwrap()),
+                source: FieldRef::Index(index),
+            })
+            .collect();
+        compare(text.as_bytes(), &dialect, &projected, 2, block_bytes, true);
     }
 }

@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 use super::chunker::Filled;
 use super::cutter::{Cutter, after};
 use super::outlet::Outlet;
-use super::relay::Relay;
+use super::relay::Courier;
 use super::rows::Rows;
 use super::{Failure, Stopped};
 use crate::buffers::{BUFFER_BYTES, Buffers};
@@ -32,7 +32,7 @@ pub(super) enum Feed {
 /// What makes rows of a piece.
 pub(super) enum Hands {
     Encoder(Box<dyn Encoder>),
-    Relay(Box<Relay>),
+    Relay(Box<Courier>),
 }
 
 /// Something to work on: a part of the input, or a chunk that is full.

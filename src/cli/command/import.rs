@@ -6,14 +6,14 @@ use tokio::sync::watch;
 
 use super::jobs::settling;
 use super::{Interrupt, on_runtime, stop_when_interrupted};
-use crate::cli::args::{Commit, Compression, ImportArgs, Output, Wire};
+use crate::cli::args::{CheckArg, Commit, Compression, ImportArgs, Output, Wire};
 use crate::cli::exit::Exit;
 use crate::cli::recipe::Recipe;
 use crate::cli::render;
 use crate::cli::render::progress::Bar;
 use crate::config::{self, ConnectOptions, Connected};
 use crate::failure::{Failure as _, chain};
-use crate::loader::{CodecChoice, CommitScope, Ended, JobEntry, JobSpec, Loader, Stop, WireChoice};
+use crate::loader::{Check, CodecChoice, CommitScope, Ended, JobEntry, JobSpec, Loader, Stop, WireChoice};
 use crate::model::Codec;
 
 pub(in crate::cli) fn run(args: ImportArgs) -> Exit {
@@ -191,6 +191,10 @@ pub(super) fn spec(args: &ImportArgs, connected: &Connected, origin: Origin) -> 
             Wire::Auto => WireChoice::Auto,
             Wire::Csv => WireChoice::Csv,
             Wire::Json => WireChoice::Json,
+        },
+        check: match args.check {
+            CheckArg::Types => Check::Types,
+            CheckArg::None => Check::None,
         },
         codec: codec(args.compression),
         load_size: args.load_size,

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::grouped;
 use crate::config::cluster::Way;
 use crate::failure::{Failure, chain};
-use crate::model::ByteCount;
 use crate::model::plan::{ColumnPlan, InputPlan, Plan, Standing};
+use crate::model::{ByteCount, Relay};
 
 /// How many inputs are shown one by one to a person; a folder may hold thousands.
 const INPUTS_MAX: usize = 8;
@@ -130,7 +130,12 @@ fn has(plan: &Plan, wire: &str) -> bool {
 
 fn one_input(input: &InputPlan) -> String {
     let size = input.bytes.map_or_else(|| "of unknown length".to_owned(), |bytes| ByteCount(bytes).to_string());
-    format!("{}: {}; {size}", input.path, input.format)
+    let relay = match input.relay {
+        Relay::None => "",
+        Relay::Checked => "; records that pass the check travel as they are",
+        Relay::Unchecked => "; records travel unchecked",
+    };
+    format!("{}: {}; {size}{relay}", input.path, input.format)
 }
 
 fn one_column(column: &ColumnPlan) -> String {

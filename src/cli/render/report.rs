@@ -163,7 +163,13 @@ mod tests {
             rows_read: 3376,
             rows_loaded: 3376,
             bytes_read: 210_365,
-            inputs: vec![InputReport { path: "a.csv".into(), bytes: 210_365, rows: 3376, rejected: 0 }],
+            inputs: vec![InputReport {
+                path: "a.csv".into(),
+                bytes: 210_365,
+                rows: 3376,
+                rejected: 0,
+                relay: crate::model::Relay::Checked,
+            }],
             bottleneck: "none".into(),
             peak_memory_bytes: 1 << 20,
             ..Report::new("sandbox:demo/airports", "2026-11-21T08:15:00Z".into())

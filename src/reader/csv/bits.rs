@@ -40,6 +40,15 @@ pub(super) fn scan(scan: impl Scan) {
     scan.run::<Portable>();
 }
 
+/// For each bit, whether an odd number of bits is set up to it and with it.
+#[inline(always)]
+pub(super) fn parity(mut mask: u64) -> u64 {
+    for shift in [1, 2, 4, 8, 16, 32] {
+        mask ^= mask << shift;
+    }
+    mask
+}
+
 /// Plain arithmetic, eight bytes at a time.
 #[cfg(any(test, not(target_arch = "x86_64")))]
 pub(super) struct Portable;

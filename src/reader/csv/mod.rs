@@ -14,6 +14,7 @@
 mod bits;
 mod blocks;
 mod dialect;
+mod outline;
 mod record;
 mod sample;
 mod structure;
@@ -36,6 +37,7 @@ use record::{Scan, scan};
 
 pub(crate) use blocks::{Block, Blocks};
 pub use dialect::{Dialect, sniff};
+pub(crate) use outline::Outline;
 pub(crate) use record::{Extent, Form, Span, value};
 pub(super) use sample::Sample;
 pub use sample::{fields, first_record};

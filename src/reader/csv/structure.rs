@@ -8,7 +8,7 @@
 
 #![expect(clippy::inline_always, reason = "what is not inlined is not compiled for the caller's instructions")]
 
-use super::bits::{BLOCK, Masks, Scan, scan};
+use super::bits::{BLOCK, Masks, Scan, parity, scan};
 
 /// The places in a block that matter. Kept from block to block for its buffers.
 #[derive(Debug, Default)]
@@ -142,15 +142,6 @@ impl Looks<'_> {
             into.quotes.extend(at, quotes);
         }
     }
-}
-
-/// For each bit, whether an odd number of bits is set up to it and with it.
-#[inline(always)]
-fn parity(mut mask: u64) -> u64 {
-    for shift in [1, 2, 4, 8, 16, 32] {
-        mask ^= mask << shift;
-    }
-    mask
 }
 
 #[cfg(test)]

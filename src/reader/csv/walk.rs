@@ -4,6 +4,8 @@
 //! where they are not (a quote in the middle of a field, something behind a closing one) the rest of the block is read by
 //! [`scan`], which is slower and knows every rule. So it is for dialects with an escape byte.
 
+use std::ops::Range;
+
 use super::record::{Extent, Form, Scan, Span, scan};
 use super::structure::Structure;
 use super::{Caster, Dialect};
@@ -27,6 +29,9 @@ pub(crate) enum Found {
 pub(crate) struct Walk {
     structure: Structure,
     spans: Vec<Span>,
+    /// Which separators end the fields of the record found last, and where it starts, if it has no quotes and its spans are
+    /// not written out yet.
+    plain: Option<(Range<usize>, usize)>,
     /// Where the next record starts.
     at: usize,
     /// Its line, from 0.
@@ -50,8 +55,26 @@ impl Walk {
     }
 
     /// The fields of the record found last, by offsets from its start.
-    pub(crate) fn spans(&self) -> &[Span] {
+    pub(crate) fn spans(&mut self, bytes: &[u8]) -> &[Span] {
+        if let Some((separators, record)) = self.plain.take() {
+            let mut start = record;
+            self.spans.extend(self.structure.separators()[separators].iter().map(|separator| {
+                let span = Span { start: start - record, end: *separator as usize - record, form: Form::Plain };
+                start = *separator as usize + 1;
+                span
+            }));
+            // The CR of a line end belongs to it.
+            let last = self.spans.last_mut().expect("a record has a field");
+            last.end -= usize::from(bytes[record + last.start..record + last.end].ends_with(b"\r"));
+        }
         &self.spans
+    }
+
+    /// Where the fields of the record found last end, by offsets from the block's start, if none of them has a quote. A CR
+    /// may stand before the last end. Only until [`spans`](Self::spans) were asked for.
+    #[inline]
+    pub(crate) fn plain_ends(&self) -> Option<&[u32]> {
+        self.plain.as_ref().map(|(separators, _)| &self.structure.separators()[separators.clone()])
     }
 
     /// The line of the record that comes next, from 0.
@@ -67,6 +90,8 @@ impl Walk {
     /// Goes on. `last` says that nothing follows the block.
     #[inline]
     pub(crate) fn next(&mut self, bytes: &[u8], last: bool, caster: &Caster) -> Found {
+        self.spans.clear();
+        self.plain = None;
         while !self.exactly {
             let Some(&separators) = self.structure.records().get(self.record) else {
                 // What is left has no line end.
@@ -89,7 +114,6 @@ impl Walk {
                 if !caster.blank_is_row() {
                     continue;
                 }
-                self.spans.clear();
                 self.spans.push(Span::EMPTY);
                 return Found::Record(start, Extent::blank(taken));
             }
@@ -108,36 +132,22 @@ impl Walk {
         let separators = &self.structure.separators()[first..end];
         let quotes = &self.structure.quotes()[self.quote..];
         let line_end = separators[separators.len() - 1] as usize;
-        self.spans.clear();
-        let mut start = record;
         if quotes.first().is_none_or(|quote| *quote as usize > line_end) {
-            for separator in separators {
-                let end = *separator as usize;
-                self.spans.push(Span { start: start - record, end: end - record, form: Form::Plain });
-                start = end + 1;
-            }
-        } else {
-            let mut used = 0;
-            for separator in separators {
-                let end = *separator as usize;
-                let inside = quotes[used..].iter().take_while(|quote| (**quote as usize) < end).count();
-                let crlf = usize::from(end == line_end && bytes[start..end].ends_with(b"\r"));
-                let Some(span) = quoted(&quotes[used..used + inside], start, end - crlf) else { return false };
-                self.spans.push(Span { start: span.start - record, end: span.end - record, form: span.form });
-                used += inside;
-                start = end + 1;
-            }
-            self.quote += used;
+            self.plain = Some((first..end, record));
+            return true;
         }
-        // The CR of a line end belongs to it.
-        let last = self.spans.last_mut().expect("a record has a field");
-        if last.form == Form::Plain
-            && last.end > last.start
-            && bytes[record + last.end - 1] == b'\r'
-            && last.end + record == line_end
-        {
-            last.end -= 1;
+        let (mut start, mut used) = (record, 0);
+        for separator in separators {
+            let end = *separator as usize;
+            let inside = quotes[used..].iter().take_while(|quote| (**quote as usize) < end).count();
+            // The CR of a line end belongs to it.
+            let crlf = usize::from(end == line_end && bytes[start..end].ends_with(b"\r"));
+            let Some(span) = quoted(&quotes[used..used + inside], start, end - crlf) else { return false };
+            self.spans.push(Span { start: span.start - record, end: span.end - record, form: span.form });
+            used += inside;
+            start = end + 1;
         }
+        self.quote += used;
         true
     }
 
@@ -183,17 +193,17 @@ fn quoted(quotes: &[u32], start: usize, end: usize) -> Option<Span> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    fn caster(fields: usize, quote: Option<u8>, escape: Option<u8>) -> Caster {
+    pub(in super::super) fn caster(fields: usize, quote: Option<u8>, escape: Option<u8>) -> Caster {
         let dialect = Dialect { delimiter: b',', quote, escape, null: None, header: false };
         Caster { dialect, targets: Vec::new(), fields_expected: fields }
     }
 
-    type Seen = Vec<(usize, u64, Extent, Vec<Span>)>;
+    pub(in super::super) type Seen = Vec<(usize, u64, Extent, Vec<Span>)>;
 
     /// All records, with the place and the line of each, and how it ended.
     fn walked(bytes: &[u8], last: bool, caster: &Caster) -> (Seen, Found) {
@@ -205,21 +215,21 @@ mod tests {
                 Found::Record(at, record) => {
                     let line_ends_itself = u64::from(record.taken > record.bytes);
                     let line = walk.line() - record.lines - line_ends_itself;
-                    seen.push((at, line, record, walk.spans().to_vec()));
+                    seen.push((at, line, record, walk.spans(bytes).to_vec()));
                 }
                 found => return (seen, found),
             }
         }
     }
 
-    fn scanned(bytes: &[u8], last: bool, caster: &Caster) -> (Seen, Found) {
+    pub(in super::super) fn scanned(bytes: &[u8], last: bool, caster: &Caster) -> (Seen, Found) {
         let mut walk = Walk { exactly: true, ..Walk::default() };
         let mut seen = Vec::new();
         loop {
             match walk.scan(bytes, last, caster) {
                 Found::Record(at, record) => {
                     let line = walk.line() - record.lines - u64::from(record.taken > record.bytes);
-                    seen.push((at, line, record, walk.spans().to_vec()));
+                    seen.push((at, line, record, walk.spans(bytes).to_vec()));
                 }
                 found => return (seen, found),
             }
