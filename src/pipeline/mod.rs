@@ -170,6 +170,7 @@ pub fn run(
             (Feed::Blocks(blocks, line), Box::new(move || Hands::Relay(Box::new(Courier::new(&plan, &caster)))))
         }
     };
+    let room = Budget::new(PIECES_BYTES_MAX);
     thread::scope(|scope| {
         let mut assembly = Assembly::new(&feed, hands(), Cutter::new(options), buffers.clone());
         for _ in 0..workers {
@@ -178,9 +179,12 @@ pub fn run(
         }
         drop(pieces);
         let outlet = Outlet::new(context, sink, codec, work.clone());
-        scope.spawn(move || stages::read(feed, tick, &order, &work));
+        let of_pieces = room.clone();
+        scope.spawn(move || stages::read(feed, tick, &of_pieces, &order, &work));
         // Taking the receiver and the outlet by value matters: when this ends early, dropping them is what ends the others.
-        assembly.run(done, outlet)
+        let result = assembly.run(done, outlet);
+        room.close();
+        result
     })
 }
 
@@ -189,6 +193,9 @@ const WORKERS_MAX: usize = 8;
 
 /// Pieces in hand and waiting, for each of them.
 const PIECES_PER_WORKER: usize = 2;
+
+/// How much of the input may be worked on at one time, in bytes as read.
+const PIECES_BYTES_MAX: u64 = 24 << 20;
 
 fn workers() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get).min(WORKERS_MAX)

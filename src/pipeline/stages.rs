@@ -13,13 +13,13 @@ use super::cutter::{Cutter, after};
 use super::outlet::Outlet;
 use super::relay::Courier;
 use super::rows::Rows;
-use super::{Failure, Stopped};
+use super::{Failure, PIECES_BYTES_MAX, Stopped};
 use crate::buffers::{BUFFER_BYTES, Buffers};
 use crate::encoder::Encoder;
-use crate::governor::Permit;
+use crate::governor::{Budget, Permit};
 use crate::model::{Batch, Chunk, Codec, Origin, Reject};
 use crate::reader::csv::{self, Block, Blocks};
-use crate::reader::{self, RECORD_BYTES_MAX, Reader};
+use crate::reader::{self, BATCH_BYTES_TARGET, RECORD_BYTES_MAX, Reader};
 use crate::telemetry::{Progress, Stage};
 
 /// Where pieces come from.
@@ -52,26 +52,51 @@ pub(super) enum Done {
     Failed(reader::Error),
 }
 
-/// Reads until the end, an error, or until nobody wants more.
+/// Where what becomes of a piece is awaited, with the piece's room in the memory for pieces.
+pub(super) type Awaited = (Receiver<Done>, Option<Permit>);
+
+/// Reads until the end, an error, or until nobody wants more. `room` is for the pieces that are being worked on.
 pub(super) fn read(
     mut feed: Feed,
     mut tick: impl FnMut(),
-    order: &Sender<Receiver<Done>>,
+    room: &Budget,
+    order: &Sender<Awaited>,
     work: &Sender<(Piece, Sender<Done>)>,
 ) {
     loop {
         let next = feed.next();
         tick();
         let (sender, receiver) = bounded(1);
-        let goes_on = match next {
-            Ok(piece) => work.send((piece, sender)).is_ok(),
+        let permit = match next {
+            Ok(piece) => {
+                // A piece that is larger than the room is worked on alone.
+                let Ok(permit) = room.take(piece.bytes().min(PIECES_BYTES_MAX)) else { return };
+                if work.send((piece, sender)).is_err() {
+                    return;
+                }
+                Some(permit)
+            }
             Err(done) => {
                 sender.send(done).expect("it has room for one");
-                false
+                None
             }
         };
-        if order.send(receiver).is_err() || !goes_on {
+        let ends = permit.is_none();
+        if order.send((receiver, permit)).is_err() || ends {
             return;
+        }
+    }
+}
+
+impl Piece {
+    /// The memory it takes, but for what is made of it.
+    fn bytes(&self) -> u64 {
+        match self {
+            // Columns may share memory that is counted for each of them.
+            Self::Batch(batch, _) => batch.rows.get_array_memory_size().min(BATCH_BYTES_TARGET) as u64,
+            Self::Block(block) => block.bytes.len() as u64,
+            // It has a permit of its own.
+            Self::Filled(..) => 0,
         }
     }
 }
@@ -148,7 +173,7 @@ impl Assembly {
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "the receiver is dropped here, which ends the other threads")]
-    pub(super) fn run(&mut self, order: Receiver<Receiver<Done>>, mut outlet: Outlet) -> Result<(), Failure> {
+    pub(super) fn run(&mut self, order: Receiver<Awaited>, mut outlet: Outlet) -> Result<(), Failure> {
         loop {
             let context = outlet.context;
             if context.budget.is_closed() {
@@ -164,7 +189,9 @@ impl Assembly {
             };
             let read = context.clock.instant();
             context.progress.waited_for(Stage::Reader, read - start);
-            let done = place.ok().and_then(|place| place.recv().ok());
+            // Given back when the rows are in their chunk, which has room for them.
+            let (place, _permit) = place.map_err(|_| Stopped)?;
+            let done = place.recv().ok();
             context.progress.waited_for(Stage::Encoder, context.clock.instant() - read);
             match done {
                 Some(Done::Rows(rows)) => self.take(rows, &mut outlet)?,

@@ -14,13 +14,12 @@ pub use volume::{Estimate, Packed, Stored, Volume, estimate, loads_likely};
 
 use crate::model::ByteCount;
 
-/// What the program itself takes: code, stacks, TLS, the journal, a sandbox in the same process, and what the allocator keeps.
-/// Measured: an import of a few rows peaks at 42 MiB, and one of 10 million at 30 MiB more than batches and chunks explain.
-const OVERHEAD_BYTES: u64 = 96 << 20;
+/// What the program itself takes (code, stacks, TLS, the journal, what the allocator keeps), and what it works on: pieces of an
+/// input, as read and as text, with their places and rejects, and the sample of an input's head.
+const FIXED_BYTES_MIN: u64 = 80 << 20;
 
-/// Batches in hand and in the queue, as text and as Arrow, with their places and rejects, and the sample of an input's head.
-/// Measured: 80 MiB with CSV and Parquet inputs of 10 million rows.
-const BATCHES_BYTES: u64 = 80 << 20;
+/// The same with some air, for a sandbox in the same process and a full allocator, where there is enough memory for it.
+const FIXED_BYTES: u64 = 176 << 20;
 
 /// Chunks that are filled at one time: an ordinary one and a side one.
 const CHUNKS_FILLING: u64 = 2;
@@ -68,11 +67,12 @@ pub struct TooSmall {
 /// When it does not hold one load under way while the next is filled. The size of loads is never adapted to the memory:
 /// it decides which rows a label stands for (LABEL-1).
 pub fn limits(memory: ByteCount, load_size: ByteCount, parallel: Option<usize>) -> Result<Limits, TooSmall> {
-    let fixed = OVERHEAD_BYTES + BATCHES_BYTES;
-    let needed = load_size.0.saturating_mul(CHUNKS_FILLING + 1).saturating_add(fixed);
+    let loads = load_size.0.saturating_mul(CHUNKS_FILLING + 1);
+    let needed = loads.saturating_add(FIXED_BYTES_MIN);
     if memory.0 < needed {
         return Err(TooSmall { memory, load_size, needed: ByteCount(needed) });
     }
+    let fixed = (memory.0 - loads).clamp(FIXED_BYTES_MIN, FIXED_BYTES);
     let budget_bytes = memory.0 - fixed;
     let parallel = match parallel {
         Some(chosen) => Parallel::Fixed(chosen.clamp(1, PARALLEL_LIMIT)),
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn a_limit_too_small_says_what_would_do() {
         let error = limits(ByteCount(128 * MIB), ByteCount(64 * MIB), None).unwrap_err();
-        assert_eq!(error.needed, ByteCount(368 * MIB));
+        assert_eq!(error.needed, ByteCount(272 * MIB));
         assert!(limits(error.needed, ByteCount(64 * MIB), None).is_ok());
     }
 

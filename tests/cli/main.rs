@@ -23,6 +23,7 @@ mod peers;
 mod plan;
 mod real_data;
 mod rejects;
+mod relay;
 mod run;
 mod server_rejects;
 mod spool;
