@@ -226,15 +226,16 @@ impl Courier {
                 && let Some(ends) = walk.plain_ends()
                 && ends.len() == caster.fields_expected
                 && out.kept == Some(start)
-                && check.plain(bytes, start, ends)
+                && check.plain(bytes, start, ends, walk)
             {
                 out.kept = Some(start + record.taken);
                 rows.end_row_at(start + record.taken, at);
                 continue;
             }
-            let spans = walk.spans(bytes);
+            walk.write_spans(bytes);
+            let spans = walk.spans();
             let fits =
-                fits && spans.len() == caster.fields_expected && check.record(bytes, start, spans, changes).is_ok();
+                fits && spans.len() == caster.fields_expected && check.record(bytes, start, walk, changes).is_ok();
             if fits && changes.is_empty() && self.same_order && out.keep(start, record) {
                 rows.end_row_at(start + record.taken, at);
                 continue;
@@ -318,25 +319,27 @@ struct Check<'a> {
 impl Check<'_> {
     /// Whether all fields of a record without quotes, which end at these offsets, travel as they are.
     #[inline]
-    fn plain(&self, bytes: &[u8], start: usize, ends: &[u32]) -> bool {
+    fn plain(&self, bytes: &[u8], start: usize, ends: &[u32], walk: &Walk) -> bool {
         let null = self.null();
         let mut start = start;
         self.fields.iter().zip(ends).all(|(field, end)| {
-            let text = canonical::Field { around: bytes, start, end: *end as usize };
-            start = text.end + 1;
-            let is_null = !field.empty_is_text && text.text() == null;
+            let end = *end as usize;
+            let text = canonical::Field { text: &bytes[start..end], odd: walk.not_digits(bytes, start, end) };
+            start = end + 1;
+            let is_null = !field.empty_is_text && text.text == null;
             !is_null && matches!(field.check(text, Form::Plain, self.same_marks, self.careful), Ok(Verdict::AsItIs))
         })
     }
 
     /// Looks at every field; those that do not travel as they are come into `changes`, in the order of the columns.
-    fn record(&self, bytes: &[u8], start: usize, spans: &[Span], changes: &mut Vec<Change>) -> Result<(), Odd> {
+    fn record(&self, bytes: &[u8], start: usize, walk: &Walk, changes: &mut Vec<Change>) -> Result<(), Odd> {
         changes.clear();
         let null = self.null();
         for (index, field) in self.fields.iter().enumerate() {
-            let span = spans[field.source];
-            let text = canonical::Field { around: bytes, start: start + span.start, end: start + span.end };
-            let is_null = span.form == Form::Plain && !field.empty_is_text && text.text() == null;
+            let span = walk.spans()[field.source];
+            let (from, to) = (start + span.start, start + span.end);
+            let text = canonical::Field { text: &bytes[from..to], odd: walk.not_digits(bytes, from, to) };
+            let is_null = span.form == Form::Plain && !field.empty_is_text && text.text == null;
             let verdict = match is_null {
                 true if !field.nullable => return Err(Odd),
                 true => Verdict::Null,
@@ -415,7 +418,7 @@ impl Field {
         }
         let as_it_is = match self.kind {
             Kind::Text(bytes_max) => {
-                let text = field.text();
+                let text = field.text;
                 if text.len() > bytes_max {
                     return Err(Odd);
                 }

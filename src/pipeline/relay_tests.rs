@@ -66,7 +66,7 @@ fn compare(
     dialect: &Dialect,
     projected: &[Projected],
     fields: usize,
-    block_bytes: usize,
+    (block_bytes, blindly): (usize, bool),
     unchecked: bool,
 ) {
     let columns: Vec<Column> = projected.iter().map(|projected| projected.column.clone()).collect();
@@ -75,7 +75,8 @@ fn compare(
     let mut slow = made(Source::Batches(Box::new(reader)), &columns);
     let plan = Plan::of(dialect, WireFormat::Csv, projected, fields, !unchecked).expect("types of one value");
     assert_eq!(plan.kind() == Relay::Unchecked, unchecked && fields > 1);
-    let text = CsvText::open(path, stream(), dialect.clone(), projected, fields).unwrap().with_blocks_of(block_bytes);
+    let text =
+        CsvText::open(path, stream(), dialect.clone(), projected, fields).unwrap().with_blocks_of(block_bytes, blindly);
     let quick = made(Source::Csv(text, plan), &columns);
     if slow.failure.is_some() {
         // A chunk that is not full is dropped with the input's end.
@@ -197,6 +198,7 @@ proptest! {
         quote in prop::sample::select([Some(b'"'), Some(b'"'), Some(b'\''), None].as_slice()),
         escape in prop::sample::select([None, None, None, Some(b'\\')].as_slice()),
         block_bytes in 1_usize..120,
+        blindly: bool,
     ) {
         let fields = types.len();
         let line_end = if crlf { "\r\n" } else { "\n" };
@@ -224,13 +226,14 @@ proptest! {
         if shuffled {
             projected.reverse();
         }
-        compare(text.as_bytes(), &dialect, &projected, fields, block_bytes, false);
+        compare(text.as_bytes(), &dialect, &projected, fields, (block_bytes, blindly), false);
     }
 
     #[test]
     fn bytes_that_are_no_text_are_the_same_rejects(
         bytes in prop::collection::vec(prop::sample::select(b"a1,\"\n\r\\\xc3\xa9\xff".as_slice()), 0..200),
         block_bytes in 1_usize..60,
+        blindly: bool,
     ) {
         let dialect = Dialect { delimiter: b',', quote: Some(b'"'), escape: None, null: None, header: false };
         let projected: Vec<Projected> = [("VARCHAR(20)", 0), ("INT", 1)]
@@ -240,7 +243,7 @@ proptest! {
                 source: FieldRef::Index(index),
             })
             .collect();
-        compare(&bytes, &dialect, &projected, 2, block_bytes, false);
+        compare(&bytes, &dialect, &projected, 2, (block_bytes, blindly), false);
     }
 
     /// Where every value fits its column there is nothing that a check could change.
@@ -250,6 +253,7 @@ proptest! {
         crlf in prop::sample::select([false, false, true].as_slice()),
         ended: bool,
         block_bytes in 1_usize..200,
+        blindly: bool,
     ) {
         let line_end = if crlf { "\r\n" } else { "\n" };
         let mut text: String = records.iter().map(|record| record.join(",") + line_end).collect();
@@ -263,6 +267,6 @@ proptest! {
                 source: FieldRef::Index(index),
             })
             .collect();
-        compare(text.as_bytes(), &dialect, &projected, 2, block_bytes, true);
+        compare(text.as_bytes(), &dialect, &projected, 2, (block_bytes, blindly), true);
     }
 }

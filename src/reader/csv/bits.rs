@@ -13,6 +13,9 @@ pub(super) const BLOCK: usize = 64;
 pub(super) trait Masks {
     /// The bit of each byte that equals `byte`.
     fn equal(block: &[u8; BLOCK], byte: u8) -> u64;
+
+    /// The bit of each byte that is no digit.
+    fn not_digits(block: &[u8; BLOCK]) -> u64;
 }
 
 /// What is to be done with masks.
@@ -57,26 +60,47 @@ pub(super) struct Portable;
 impl Masks for Portable {
     #[inline(always)]
     fn equal(block: &[u8; BLOCK], byte: u8) -> u64 {
-        const LOW: u64 = 0x0101_0101_0101_0101;
-        const HIGH: u64 = 0x8080_8080_8080_8080;
         let wanted = u64::from(byte) * LOW;
-        let words = block.as_chunks::<8>().0.iter().enumerate();
-        words.fold(0, |mask, (at, word)| {
-            let differing = u64::from_le_bytes(*word) ^ wanted;
-            // The high bit of each byte that is zero, exactly: no borrow crosses from one byte to the next.
-            let equal = !(((differing & !HIGH) + !HIGH) | differing | !HIGH);
-            // The eight high bits, gathered into the low byte.
-            let bits = (equal >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-            mask | bits << (8 * at)
+        // The high bit of each byte that differs, exactly: no carry crosses from one byte to the next.
+        !by_words(block, |word| {
+            let differing = word ^ wanted;
+            (((differing & !HIGH) + !HIGH) | differing) & HIGH
         })
     }
+
+    #[inline(always)]
+    fn not_digits(block: &[u8; BLOCK]) -> u64 {
+        by_words(block, |word| {
+            let digits = word ^ (u64::from(b'0') * LOW);
+            // 0x76 carries into the high bit from ten on.
+            (((digits & !HIGH) + 0x76 * LOW) | digits) & HIGH
+        })
+    }
+}
+
+#[cfg(any(test, not(target_arch = "x86_64")))]
+const LOW: u64 = 0x0101_0101_0101_0101;
+
+#[cfg(any(test, not(target_arch = "x86_64")))]
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// The bit of each byte whose high bit is set by `high`, which is given eight bytes at a time.
+#[cfg(any(test, not(target_arch = "x86_64")))]
+#[inline(always)]
+fn by_words(block: &[u8; BLOCK], high: impl Fn(u64) -> u64) -> u64 {
+    let words = block.as_chunks::<8>().0.iter().enumerate();
+    words.fold(0, |mask, (at, word)| {
+        // The eight high bits, gathered into the low byte.
+        let bits = (high(u64::from_le_bytes(*word)) >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+        mask | bits << (8 * at)
+    })
 }
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        __m128i, __m256i, _mm_cmpeq_epi8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8, _mm256_cmpeq_epi8,
-        _mm256_movemask_epi8, _mm256_set_epi64x, _mm256_set1_epi8,
+        __m128i, __m256i, _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8, _mm_sub_epi8,
+        _mm256_cmpeq_epi8, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_set_epi64x, _mm256_set1_epi8, _mm256_sub_epi8,
     };
 
     use super::{BLOCK, Masks, Scan};
@@ -105,6 +129,14 @@ mod x86 {
                 equal_sse2(block, byte)
             }
         }
+
+        #[inline(always)]
+        fn not_digits(block: &[u8; BLOCK]) -> u64 {
+            #[expect(unsafe_code, reason = "SSE2 is a part of x86-64")]
+            unsafe {
+                not_digits_sse2(block)
+            }
+        }
     }
 
     #[target_feature(enable = "sse2")]
@@ -112,11 +144,27 @@ mod x86 {
     #[inline]
     fn equal_sse2(block: &[u8; BLOCK], byte: u8) -> u64 {
         let wanted = _mm_set1_epi8(byte as i8);
-        let quarter = |at: usize| -> u64 {
-            let bytes: __m128i = _mm_set_epi64x(word(block, 2 * at + 1), word(block, 2 * at));
-            u64::from(_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, wanted)) as u32)
-        };
+        let quarter =
+            |at: usize| -> u64 { u64::from(_mm_movemask_epi8(_mm_cmpeq_epi8(quarter_of(block, at), wanted)) as u32) };
         quarter(0) | quarter(1) << 16 | quarter(2) << 32 | quarter(3) << 48
+    }
+
+    #[target_feature(enable = "sse2")]
+    #[expect(clippy::cast_sign_loss, reason = "the bits are what counts")]
+    #[inline]
+    fn not_digits_sse2(block: &[u8; BLOCK]) -> u64 {
+        let quarter = |at: usize| -> u64 {
+            let digits = _mm_sub_epi8(quarter_of(block, at), _mm_set1_epi8(b'0' as i8));
+            let is_digit = _mm_cmpeq_epi8(_mm_min_epu8(digits, _mm_set1_epi8(9)), digits);
+            u64::from(_mm_movemask_epi8(is_digit) as u32)
+        };
+        !(quarter(0) | quarter(1) << 16 | quarter(2) << 32 | quarter(3) << 48)
+    }
+
+    #[target_feature(enable = "sse2")]
+    #[inline]
+    fn quarter_of(block: &[u8; BLOCK], at: usize) -> __m128i {
+        _mm_set_epi64x(word(block, 2 * at + 1), word(block, 2 * at))
     }
 
     impl Masks for Avx2 {
@@ -127,6 +175,14 @@ mod x86 {
                 equal_avx2(block, byte)
             }
         }
+
+        #[inline(always)]
+        fn not_digits(block: &[u8; BLOCK]) -> u64 {
+            #[expect(unsafe_code, reason = "`Avx2` is private, and named only by a function compiled for AVX2")]
+            unsafe {
+                not_digits_avx2(block)
+            }
+        }
     }
 
     #[target_feature(enable = "avx2")]
@@ -135,11 +191,28 @@ mod x86 {
     fn equal_avx2(block: &[u8; BLOCK], byte: u8) -> u64 {
         let wanted = _mm256_set1_epi8(byte as i8);
         let half = |at: usize| -> u64 {
-            let word = |index| word(block, 4 * at + index);
-            let bytes: __m256i = _mm256_set_epi64x(word(3), word(2), word(1), word(0));
-            u64::from(_mm256_movemask_epi8(_mm256_cmpeq_epi8(bytes, wanted)) as u32)
+            u64::from(_mm256_movemask_epi8(_mm256_cmpeq_epi8(half_of(block, at), wanted)) as u32)
         };
         half(0) | half(1) << 32
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[expect(clippy::cast_sign_loss, reason = "the bits are what counts")]
+    #[inline]
+    fn not_digits_avx2(block: &[u8; BLOCK]) -> u64 {
+        let half = |at: usize| -> u64 {
+            let digits = _mm256_sub_epi8(half_of(block, at), _mm256_set1_epi8(b'0' as i8));
+            let is_digit = _mm256_cmpeq_epi8(_mm256_min_epu8(digits, _mm256_set1_epi8(9)), digits);
+            u64::from(_mm256_movemask_epi8(is_digit) as u32)
+        };
+        !(half(0) | half(1) << 32)
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn half_of(block: &[u8; BLOCK], at: usize) -> __m256i {
+        let word = |index| word(block, 4 * at + index);
+        _mm256_set_epi64x(word(3), word(2), word(1), word(0))
     }
 }
 
@@ -158,7 +231,31 @@ mod tests {
         }
     }
 
+    struct NotDigits<'a>(&'a [u8; BLOCK], &'a mut u64);
+
+    impl Scan for NotDigits<'_> {
+        #[inline(always)]
+        fn run<M: Masks>(self) {
+            *self.1 = M::not_digits(self.0);
+        }
+    }
+
     proptest! {
+        #[test]
+        fn every_instruction_set_tells_digits(
+            block in prop::collection::vec(prop_oneof![any::<u8>(), b'-'..=b'<'], BLOCK),
+        ) {
+            let block: [u8; BLOCK] = block.try_into().unwrap();
+            let bit = |at: usize| u64::from(!block[at].is_ascii_digit()) << at;
+            let expected = (0..BLOCK).fold(0, |mask, at| mask | bit(at));
+            prop_assert_eq!(Portable::not_digits(&block), expected);
+            #[cfg(target_arch = "x86_64")]
+            prop_assert_eq!(x86::Sse2::not_digits(&block), expected);
+            let mut best = 0;
+            scan(NotDigits(&block, &mut best));
+            prop_assert_eq!(best, expected);
+        }
+
         #[test]
         fn every_instruction_set_sees_the_same(block in prop::collection::vec(0_u8..4, BLOCK), high: bool, byte in 0_u8..4) {
             let shift = |byte: u8| if high { byte | 0x80 } else { byte };

@@ -1,15 +1,15 @@
 //! [`Blocks`]: a CSV text in pieces that end where records seem to end, to be read side by side.
 //!
-//! A block is cut at the last line end before which its quotes are even in number: there a record ends, if quotes stand
-//! only around fields and doubled within them. Counting them runs at ten gigabytes per second, so that one thread cuts for
-//! many that read. Whoever reads a block finds out whether its last record ends with it. Where it does not, the cut was
-//! wrong, and the rest belongs in front of the next block.
+//! A block is cut at its last line end. Where the head of the input has line ends within quotes, it is the last one before
+//! which the quotes are even in number: there a record ends, if quotes stand only around fields and doubled within them.
+//! Whoever reads a block finds out whether its last record ends with it. Where it does not, the cut was wrong, and the rest
+//! belongs in front of the next block: slower, and as exact.
 
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use memchr::{memchr_iter, memrchr};
+use memchr::{memchr_iter, memchr2_iter, memrchr};
 
 use crate::buffers::{BUFFER_BYTES, Buffers};
 use crate::model::Origin;
@@ -35,6 +35,7 @@ pub(crate) struct Block {
 pub(crate) struct Blocks {
     path: PathBuf,
     stream: Box<dyn Read + Send>,
+    /// The quote, where line ends may stand within quotes.
     quote: Option<u8>,
     /// What was read and not handed out yet; it starts at a record.
     rest: Vec<u8>,
@@ -51,6 +52,7 @@ impl Blocks {
         let Origin { line, byte } = window.origin();
         let ended = window.at_end();
         let (path, rest, stream) = window.into_parts();
+        let quote = quote.filter(|quote| has_quoted_line_end(&rest, *quote));
         let buffers = Buffers::default();
         (Self { path, stream, quote, rest, byte, ended, block_bytes: BLOCK_BYTES, buffers }, line)
     }
@@ -65,9 +67,11 @@ impl Blocks {
         self.buffers = buffers;
     }
 
+    /// In other sizes; `blindly` without a look at quotes, as after a head without any.
     #[cfg(test)]
-    pub(super) fn with_size(self, block_bytes: usize) -> Self {
-        Self { block_bytes, ..self }
+    pub(super) fn with_size(self, block_bytes: usize, blindly: bool) -> Self {
+        let quote = self.quote.filter(|_| !blindly);
+        Self { block_bytes, quote, ..self }
     }
 
     /// The next block; none at the end.
@@ -126,4 +130,13 @@ impl Blocks {
             end = line_end;
         }
     }
+}
+
+/// Whether there is a line end with an odd number of quotes before it. What starts in them and does not end counts, too.
+fn has_quoted_line_end(bytes: &[u8], quote: u8) -> bool {
+    let mut within = false;
+    memchr2_iter(quote, b'\n', bytes).any(|at| {
+        within ^= bytes[at] == quote;
+        within && bytes[at] == b'\n'
+    })
 }

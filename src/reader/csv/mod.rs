@@ -118,9 +118,9 @@ impl CsvText {
 
 #[cfg(test)]
 impl CsvText {
-    /// In blocks of about so many bytes.
-    pub(crate) fn with_blocks_of(self, bytes: usize) -> Self {
-        Self { blocks: self.blocks.with_size(bytes), ..self }
+    /// In blocks of about so many bytes; see [`Blocks::with_size`].
+    pub(crate) fn with_blocks_of(self, bytes: usize, blindly: bool) -> Self {
+        Self { blocks: self.blocks.with_size(bytes, blindly), ..self }
     }
 }
 

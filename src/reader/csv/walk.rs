@@ -40,22 +40,25 @@ pub(crate) struct Walk {
     separator: usize,
     record: usize,
     quote: usize,
-    /// Whether the structure is of no more use.
+    /// Whether the structure is of no more use for records.
     exactly: bool,
+    /// Whether there is one of this block.
+    masked: bool,
 }
 
 impl Walk {
     /// Starts with a block.
     pub(crate) fn begin(&mut self, bytes: &[u8], dialect: &Dialect) {
         self.exactly = dialect.escape.is_some();
-        if !self.exactly {
+        self.masked = !self.exactly;
+        if self.masked {
             self.structure.read(bytes, dialect.delimiter, dialect.quote);
         }
         (self.at, self.line, self.separator, self.record, self.quote) = (0, 0, 0, 0, 0);
     }
 
-    /// The fields of the record found last, by offsets from its start.
-    pub(crate) fn spans(&mut self, bytes: &[u8]) -> &[Span] {
+    /// Writes out the fields of the record found last.
+    pub(crate) fn write_spans(&mut self, bytes: &[u8]) {
         if let Some((separators, record)) = self.plain.take() {
             let mut start = record;
             self.spans.extend(self.structure.separators()[separators].iter().map(|separator| {
@@ -67,11 +70,15 @@ impl Walk {
             let last = self.spans.last_mut().expect("a record has a field");
             last.end -= usize::from(bytes[record + last.start..record + last.end].ends_with(b"\r"));
         }
+    }
+
+    /// The fields of the record found last, by offsets from its start, once they are [written out](Self::write_spans).
+    pub(crate) fn spans(&self) -> &[Span] {
         &self.spans
     }
 
     /// Where the fields of the record found last end, by offsets from the block's start, if none of them has a quote. A CR
-    /// may stand before the last end. Only until [`spans`](Self::spans) were asked for.
+    /// may stand before the last end. Only until its spans are written out.
     #[inline]
     pub(crate) fn plain_ends(&self) -> Option<&[u32]> {
         self.plain.as_ref().map(|(separators, _)| &self.structure.separators()[separators.clone()])
@@ -80,6 +87,15 @@ impl Walk {
     /// The line of the record that comes next, from 0.
     pub(crate) fn line(&self) -> u64 {
         self.line
+    }
+
+    /// Which of the bytes of a field are no digits, from the first on; as if none were where there are more than 64.
+    #[inline]
+    pub(crate) fn not_digits(&self, bytes: &[u8], start: usize, end: usize) -> u64 {
+        if end - start > u64::BITS as usize {
+            return u64::MAX;
+        }
+        if self.masked { self.structure.not_digits(start, end) } else { not_digits(&bytes[start..end]) }
     }
 
     /// Whether plain fields may hold quotes and any field a backslash.
@@ -178,6 +194,11 @@ impl Walk {
     }
 }
 
+#[cold]
+fn not_digits(text: &[u8]) -> u64 {
+    text.iter().enumerate().fold(0, |bits, (at, byte)| bits | u64::from(!byte.is_ascii_digit()) << at)
+}
+
 /// The field from `start` to `end`, which holds these quotes; none if they are not around it and doubled within it.
 fn quoted(quotes: &[u32], start: usize, end: usize) -> Option<Span> {
     match quotes {
@@ -215,7 +236,8 @@ pub(super) mod tests {
                 Found::Record(at, record) => {
                     let line_ends_itself = u64::from(record.taken > record.bytes);
                     let line = walk.line() - record.lines - line_ends_itself;
-                    seen.push((at, line, record, walk.spans(bytes).to_vec()));
+                    walk.write_spans(bytes);
+                    seen.push((at, line, record, walk.spans().to_vec()));
                 }
                 found => return (seen, found),
             }
@@ -229,7 +251,8 @@ pub(super) mod tests {
             match walk.scan(bytes, last, caster) {
                 Found::Record(at, record) => {
                     let line = walk.line() - record.lines - u64::from(record.taken > record.bytes);
-                    seen.push((at, line, record, walk.spans(bytes).to_vec()));
+                    walk.write_spans(bytes);
+                    seen.push((at, line, record, walk.spans().to_vec()));
                 }
                 found => return (seen, found),
             }
