@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::dice::Dice;
-use crate::loader::{CodecChoice, CommitScope, JobSpec};
+use crate::loader::{Check, CodecChoice, CommitScope, JobSpec};
 use crate::model::{ByteCount, Codec};
 use crate::source::memory::Contents;
 
@@ -27,6 +27,7 @@ pub(super) struct Plan {
     pub(super) operators: Vec<u64>,
     pub(super) tries: u64,
     pub(super) deadline: Option<Duration>,
+    pub(super) check: Check,
 }
 
 impl Plan {
@@ -58,7 +59,10 @@ impl Plan {
         let alone = forgetful || dice.between(1, 4) > 1;
         let operators = if alone { vec![0] } else { dice.pick(&[vec![0, 0], vec![0, 1]]) };
         let changes = scope == CommitScope::Job && alone && !stream && dice.once_in(5);
+        // Drawn apart: what is looked at before it is sent has no say in anything else.
+        let check = Dice::of(seed, "check").pick(&[Check::Types, Check::Types, Check::None]);
         Self {
+            check,
             contents,
             rows,
             scope,
@@ -82,6 +86,7 @@ impl Plan {
         let sources = self.contents.keys().map(|path| path.display().to_string()).collect();
         let mut spec = JobSpec::new(sources, folder);
         spec.commit = self.scope;
+        spec.check = self.check;
         spec.load_size = ByteCount(self.load_size_later.filter(|_| later).unwrap_or(self.load_size));
         spec.parallel = self.parallel;
         // The disk and the threads that go with it are no part of a simulation.
