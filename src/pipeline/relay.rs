@@ -6,6 +6,7 @@
 //! that is no row of the table, or of which this cannot be said quickly, is read by the way that all formats go, so that
 //! rejects and rows put aside are the same as there.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::canonical;
@@ -14,7 +15,7 @@ use crate::buffers::Buffers;
 use crate::encoder::{self, scalar};
 use crate::model::{Column, ColumnType, Origin, Relay, WireFormat};
 use crate::reader::cast::{number, time};
-use crate::reader::csv::{self, Block, Caster, Dialect, Extent, Form, Found, Outline, Span, Target, Walk};
+use crate::reader::csv::{self, Block, Caster, Dialect, Extent, Form, Found, Glance, Outline, Span, Target, Walk};
 use crate::reader::{FieldRef, Projected, RECORD_BYTES_MAX};
 
 /// A column, as the relay sees it.
@@ -84,6 +85,7 @@ enum Verdict {
 struct Change {
     index: usize,
     verdict: Verdict,
+    span: Span,
 }
 
 /// The record is not a row that the relay can make.
@@ -189,78 +191,85 @@ impl Courier {
         {
             return rows;
         }
-        let Self { caster, walk, slow, fields, changes, .. } = self;
         let bytes = &block.bytes[..];
-        let mut rows = Rows::default();
-        let mut out = Out { bytes, kept: Some(0), buffers };
-        walk.begin(bytes, &caster.dialect);
+        self.walk.begin(bytes, &self.caster.dialect);
+        let mut out = Out { block, rows: Rows::default(), kept: Some(0), buffers };
         let is_utf8 = std::str::from_utf8(bytes).is_ok();
-        // Quotes may stand where nobody reads them as such, and a backslash means something on the wire.
-        let careful = caster.dialect.quote != Some(b'"');
-        let check = Check { fields, caster, same_marks: self.same_marks, careful };
         loop {
-            let (start, record) = match walk.next(bytes, block.last, caster) {
-                Found::Record(start, record) => (start, record),
-                Found::End => break,
-                Found::Rest(start) => {
-                    rows.rest = Some(start);
-                    break;
-                }
-                Found::OpenQuote(start, open) => {
-                    rows.open_quote = Some((start, open));
-                    break;
-                }
-            };
-            let line = walk.line() - record.lines - u64::from(record.taken > record.bytes);
-            let at = origin(block, start, line);
-            if record.bytes > RECORD_BYTES_MAX {
-                rows.too_long = Some(at);
-                break;
-            }
-            let raw = &bytes[start..start + record.bytes];
-            let check = Check { careful: careful || walk.is_careful(), ..check };
-            let fits = !record.malformed && (is_utf8 || std::str::from_utf8(raw).is_ok());
-            // Most records of most files: checked where they stand, and left there.
-            if fits
-                && self.same_order
-                && let Some(ends) = walk.plain_ends()
-                && ends.len() == caster.fields_expected
-                && out.kept == Some(start)
-                && check.plain(bytes, start, ends, walk)
-            {
-                out.kept = Some(start + record.taken);
-                rows.end_row_at(start + record.taken, at);
+            // Most records of most files are checked where they stand, and left there.
+            if self.same_order && is_utf8 && self.glance(bytes, &mut out) {
                 continue;
             }
-            walk.write_spans(bytes);
-            let spans = walk.spans();
-            let fits =
-                fits && spans.len() == caster.fields_expected && check.record(bytes, start, walk, changes).is_ok();
-            if fits && changes.is_empty() && self.same_order && out.keep(start, record) {
-                rows.end_row_at(start + record.taken, at);
-                continue;
-            }
-            let text = out.text(&mut rows);
-            let before = text.len();
-            if fits && check.write(self.same_order, raw, spans, changes, text).is_ok() {
-                if !slow.is_empty() {
-                    // What was put off comes first.
-                    let row = rows.text.split_off(before);
-                    slow.flush(&mut rows);
-                    rows.text.extend_from_slice(&row);
+            match self.walk.next(bytes, block.last, &self.caster) {
+                Found::Record(start, record) if record.bytes <= RECORD_BYTES_MAX => {
+                    let raw = &bytes[start..start + record.bytes];
+                    let fits = !record.malformed && (is_utf8 || std::str::from_utf8(raw).is_ok());
+                    self.record(bytes, start, record, fits, &mut out);
+                    continue;
                 }
-                rows.end_row(at);
-            } else {
-                text.truncate(before);
-                let (batch, rejects) = slow.open(&mut rows);
-                caster.row(raw, at, record, spans, batch, rejects);
-                slow.flush_if_full(&mut rows);
+                Found::Record(start, record) => out.rows.too_long = Some(self.origin(block, start, record)),
+                Found::Rest(start) => out.rows.rest = Some(start),
+                Found::OpenQuote(start, open) => out.rows.open_quote = Some((start, open)),
+                Found::End => {}
             }
+            break;
         }
-        slow.flush(&mut rows);
-        rows.as_it_is = out.kept.map(|end| block.bytes.slice(..end));
-        rows.lines = walk.line();
+        let Out { mut rows, kept, .. } = out;
+        self.slow.flush(&mut rows);
+        rows.as_it_is = kept.map(|end| block.bytes.slice(..end));
+        rows.lines = self.walk.line();
         rows
+    }
+
+    /// Takes the next record if it can be told at a glance that it is a row.
+    #[inline]
+    fn glance(&mut self, bytes: &[u8], out: &mut Out) -> bool {
+        let Self { fields, caster, walk, slow, changes, .. } = self;
+        let Some(glance) = walk.glance(bytes, caster.fields_expected) else { return false };
+        let check = Check { fields, caster, same_marks: true, same_order: true, careful: walk.is_careful() };
+        if check.glance(bytes, &glance, walk, changes).is_err() {
+            return false;
+        }
+        let (start, quotes) = (glance.start, glance.quotes);
+        let end = glance.ends.last().map_or(start, |end| *end as usize);
+        let at = Origin { line: walk.line(), byte: out.block.byte + start as u64 };
+        if end - start > RECORD_BYTES_MAX || out.add(&check, start..end, true, &[], changes, slow).is_err() {
+            return false;
+        }
+        out.rows.origins.push(at);
+        walk.pass(bytes, end, quotes);
+        true
+    }
+
+    /// Takes a record of which the fields are known.
+    fn record(&mut self, bytes: &[u8], start: usize, record: Extent, fits: bool, out: &mut Out) {
+        let at = self.origin(out.block, start, record);
+        let Self { fields, caster, walk, slow, changes, same_marks, same_order, .. } = self;
+        let spans = walk.spans();
+        // Quotes may stand where nobody reads them as such, and a backslash means something on the wire.
+        let careful = caster.dialect.quote != Some(b'"') || walk.is_careful();
+        let check = Check { fields, caster, same_marks: *same_marks, same_order: *same_order, careful };
+        let range = start..start + record.bytes;
+        let fits = fits
+            && spans.len() == caster.fields_expected
+            && check.record(bytes, start, walk, changes).is_ok()
+            && out
+                .add(&check, range.clone(), *same_order && record.taken == record.bytes + 1, spans, changes, slow)
+                .is_ok();
+        if fits {
+            out.rows.origins.push(at);
+        } else {
+            out.text();
+            let (batch, rejects) = slow.open(&mut out.rows);
+            caster.row(&bytes[range], at, record, spans, batch, rejects);
+            slow.flush_if_full(&mut out.rows);
+        }
+    }
+
+    /// Where the record stands that was found last.
+    fn origin(&self, block: &Block, start: usize, record: Extent) -> Origin {
+        let lines = record.lines + u64::from(record.taken > record.bytes);
+        origin(block, start, self.walk.line() - lines)
     }
 }
 
@@ -278,31 +287,53 @@ fn unseen(block: &Block) -> Option<Rows> {
 
 /// The rows of a block, which are the block itself as long as nothing in it is written in another way.
 struct Out<'a> {
-    bytes: &'a [u8],
+    block: &'a Block,
+    rows: Rows,
     /// Up to where the block is its rows.
     kept: Option<usize>,
     buffers: &'a Buffers,
 }
 
 impl Out<'_> {
-    /// Leaves a record where it is, if everything before it is there as well and it ends as rows do.
+    /// Adds a record with its changes; `ended` says that it ends as rows do, and has its fields in the order of the columns.
     #[inline]
-    fn keep(&mut self, start: usize, record: Extent) -> bool {
-        let stays = self.kept == Some(start) && record.taken == record.bytes + 1;
-        if stays {
-            self.kept = Some(start + record.taken);
+    fn add(
+        &mut self,
+        check: &Check,
+        record: Range<usize>,
+        ended: bool,
+        spans: &[Span],
+        changes: &[Change],
+        slow: &mut Slow,
+    ) -> Result<(), Odd> {
+        if changes.is_empty() && ended && self.kept == Some(record.start) {
+            self.kept = Some(record.end + 1);
+            self.rows.ends.push(record.end + 1);
+            return Ok(());
         }
-        stays
+        let raw = &self.block.bytes[record];
+        let text = self.text();
+        let before = text.len();
+        check.write(raw, spans, changes, text).inspect_err(|_| text.truncate(before))?;
+        if !slow.is_empty() {
+            // What was put off comes first.
+            let row = self.rows.text.split_off(before);
+            slow.flush(&mut self.rows);
+            self.rows.text.extend_from_slice(&row);
+        }
+        self.rows.ends.push(self.rows.text.len());
+        Ok(())
     }
 
     /// Where to write a record that is not kept: behind those that were.
     #[inline]
-    fn text<'r>(&mut self, rows: &'r mut Rows) -> &'r mut Vec<u8> {
+    fn text(&mut self) -> &mut Vec<u8> {
         if let Some(end) = self.kept.take() {
-            rows.text = self.buffers.empty(self.bytes.len() + self.bytes.len() / 8);
-            rows.text.extend_from_slice(&self.bytes[..end]);
+            let bytes = &self.block.bytes;
+            self.rows.text = self.buffers.empty(bytes.len() + bytes.len() / 8);
+            self.rows.text.extend_from_slice(&bytes[..end]);
         }
-        &mut rows.text
+        &mut self.rows.text
     }
 }
 
@@ -312,42 +343,67 @@ struct Check<'a> {
     fields: &'a [Field],
     caster: &'a Caster,
     same_marks: bool,
+    same_order: bool,
     /// Quotes and backslashes may stand in any text.
     careful: bool,
 }
 
 impl Check<'_> {
-    /// Whether all fields of a record without quotes, which end at these offsets, travel as they are.
+    /// Looks at every field of a record that has them in the order of the columns, and at its quotes.
     #[inline]
-    fn plain(&self, bytes: &[u8], start: usize, ends: &[u32], walk: &Walk) -> bool {
-        let null = self.null();
-        let mut start = start;
-        self.fields.iter().zip(ends).all(|(field, end)| {
+    fn glance(&self, bytes: &[u8], glance: &Glance, walk: &Walk, changes: &mut Vec<Change>) -> Result<(), Odd> {
+        changes.clear();
+        let (mut from, mut quotes) = (glance.start, 0);
+        for (index, (field, end)) in self.fields.iter().zip(glance.ends).enumerate() {
             let end = *end as usize;
-            let text = canonical::Field { text: &bytes[start..end], odd: walk.not_digits(bytes, start, end) };
-            start = end + 1;
-            let is_null = !field.empty_is_text && text.text == null;
-            !is_null && matches!(field.check(text, Form::Plain, self.same_marks, self.careful), Ok(Verdict::AsItIs))
-        })
+            let (mut start, mut to, mut form) = (from, end, Form::Plain);
+            from = end + 1;
+            if bytes[start] == b'"' {
+                (start, to, form) = (start + 1, to.wrapping_sub(1), Form::Quoted);
+                quotes += 2;
+                if start > to || bytes[to] != b'"' {
+                    return Err(Odd);
+                }
+            }
+            let span = Span { start: start - glance.start, end: to - glance.start, form };
+            self.field(index, field, bytes, start..to, span, walk, changes)?;
+        }
+        // Quotes that are not around a field want a closer look.
+        if quotes == glance.quotes { Ok(()) } else { Err(Odd) }
     }
 
     /// Looks at every field; those that do not travel as they are come into `changes`, in the order of the columns.
     fn record(&self, bytes: &[u8], start: usize, walk: &Walk, changes: &mut Vec<Change>) -> Result<(), Odd> {
         changes.clear();
-        let null = self.null();
         for (index, field) in self.fields.iter().enumerate() {
             let span = walk.spans()[field.source];
-            let (from, to) = (start + span.start, start + span.end);
-            let text = canonical::Field { text: &bytes[from..to], odd: walk.not_digits(bytes, from, to) };
-            let is_null = span.form == Form::Plain && !field.empty_is_text && text.text == null;
-            let verdict = match is_null {
-                true if !field.nullable => return Err(Odd),
-                true => Verdict::Null,
-                false => field.check(text, span.form, self.same_marks, self.careful)?,
-            };
-            if verdict != Verdict::AsItIs {
-                changes.push(Change { index, verdict });
-            }
+            self.field(index, field, bytes, start + span.start..start + span.end, span, walk, changes)?;
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, clippy::too_many_arguments, reason = "two loops share it, and each runs per field")]
+    fn field(
+        &self,
+        index: usize,
+        field: &Field,
+        bytes: &[u8],
+        range: Range<usize>,
+        span: Span,
+        walk: &Walk,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), Odd> {
+        let odd = walk.not_digits(bytes, range.start, range.end);
+        let text = canonical::Field { text: &bytes[range], odd };
+        let is_null = span.form == Form::Plain && !field.empty_is_text && text.text == self.null();
+        let verdict = match is_null {
+            true if !field.nullable => return Err(Odd),
+            true => Verdict::Null,
+            false => field.check(text, span.form, self.same_marks, self.careful)?,
+        };
+        if verdict != Verdict::AsItIs {
+            changes.push(Change { index, verdict, span });
         }
         Ok(())
     }
@@ -357,24 +413,15 @@ impl Check<'_> {
     }
 
     /// Writes a record of which the changes are known.
-    fn write(
-        &self,
-        same_order: bool,
-        raw: &[u8],
-        spans: &[Span],
-        changes: &[Change],
-        out: &mut Vec<u8>,
-    ) -> Result<(), Odd> {
-        let span_of = |index: usize| spans[self.fields[index].source];
-        let write = |Change { index, verdict }: Change, out: &mut Vec<u8>| {
-            let span = span_of(index);
+    fn write(&self, raw: &[u8], spans: &[Span], changes: &[Change], out: &mut Vec<u8>) -> Result<(), Odd> {
+        let write = |Change { index, verdict, span }: Change, out: &mut Vec<u8>| {
             self.fields[index].write(verdict, &raw[span.start..span.end], span, self.caster, out)
         };
-        if same_order {
+        if self.same_order {
             // What lies before this and is not written yet travels as it is.
             let mut copied = 0;
             for change in changes {
-                let outer = outer(span_of(change.index));
+                let outer = outer(change.span);
                 out.extend_from_slice(&raw[copied..outer.start]);
                 write(*change, out)?;
                 copied = outer.end;
@@ -384,10 +431,10 @@ impl Check<'_> {
             return Ok(());
         }
         let mut changes = changes.iter().peekable();
-        for index in 0..self.fields.len() {
+        for (index, field) in self.fields.iter().enumerate() {
             match changes.next_if(|change| change.index == index) {
                 Some(change) => write(*change, out)?,
-                None => out.extend_from_slice(&raw[outer(span_of(index))]),
+                None => out.extend_from_slice(&raw[outer(spans[field.source])]),
             }
             out.push(b',');
         }

@@ -39,20 +39,6 @@ impl Rows {
         self.as_it_is.take().unwrap_or_else(|| buffers.share(written))
     }
 
-    /// Notes that a row ends here.
-    #[inline]
-    pub(super) fn end_row(&mut self, origin: Origin) {
-        self.ends.push(self.text.len());
-        self.origins.push(origin);
-    }
-
-    /// Notes that a row ends here, in the text as it is.
-    #[inline]
-    pub(super) fn end_row_at(&mut self, end: usize, origin: Origin) {
-        self.ends.push(end);
-        self.origins.push(origin);
-    }
-
     /// How many records it was made of.
     pub(super) fn records(&self) -> usize {
         self.ends.len() + self.aside.iter().map(|batch| batch.origins.len()).sum::<usize>() + self.rejects.len()

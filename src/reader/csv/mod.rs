@@ -41,7 +41,7 @@ pub(crate) use outline::Outline;
 pub(crate) use record::{Extent, Form, Span, value};
 pub(super) use sample::Sample;
 pub use sample::{fields, first_record};
-pub(crate) use walk::{Found, Walk};
+pub(crate) use walk::{Found, Glance, Walk};
 
 /// Reads a CSV text.
 pub struct CsvReader(Batches<CsvRecords>);

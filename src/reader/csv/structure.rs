@@ -23,6 +23,8 @@ pub(super) struct Structure {
     not_digits: Vec<u64>,
     /// Whether there is a backslash anywhere.
     has_backslash: bool,
+    /// Whether there is a line end within quotes.
+    has_quoted_line_end: bool,
 }
 
 /// Offsets in the order of the text.
@@ -64,7 +66,7 @@ impl Structure {
     /// Looks through a block that starts at the start of a record and is shorter than 4 GiB.
     pub(super) fn read(&mut self, bytes: &[u8], delimiter: u8, quote: Option<u8>) {
         debug_assert!(u32::try_from(bytes.len()).is_ok());
-        (self.separators.count, self.quotes.count, self.has_backslash) = (0, 0, false);
+        (self.separators.count, self.quotes.count) = (0, 0);
         self.records.clear();
         self.not_digits.clear();
         scan(Pass { into: self, bytes, delimiter, quote });
@@ -99,6 +101,11 @@ impl Structure {
     pub(super) fn has_backslash(&self) -> bool {
         self.has_backslash
     }
+
+    /// Whether there is a line end within quotes.
+    pub(super) fn has_quoted_line_end(&self) -> bool {
+        self.has_quoted_line_end
+    }
 }
 
 struct Pass<'a> {
@@ -113,7 +120,7 @@ impl Scan for Pass<'_> {
     fn run<M: Masks>(self) {
         let Self { into, bytes, delimiter, quote } = self;
         let (blocks, rest) = bytes.as_chunks::<BLOCK>();
-        let mut looks = Looks { into, delimiter, quote, within: 0, backslashes: 0 };
+        let mut looks = Looks { into, delimiter, quote, within: 0, backslashes: 0, quoted_line_ends: 0 };
         for (index, block) in blocks.iter().enumerate() {
             looks.at::<M>(index * BLOCK, block);
         }
@@ -123,9 +130,10 @@ impl Scan for Pass<'_> {
             block[..rest.len()].copy_from_slice(rest);
             looks.at::<M>(blocks.len() * BLOCK, &block);
         }
-        let backslashes = looks.backslashes;
+        let (backslashes, quoted_line_ends) = (looks.backslashes, looks.quoted_line_ends);
         into.not_digits.extend([0; 2]);
         into.has_backslash = backslashes != 0;
+        into.has_quoted_line_end = quoted_line_ends != 0;
     }
 }
 
@@ -137,6 +145,7 @@ struct Looks<'a> {
     /// All ones if what comes next is within quotes.
     within: u64,
     backslashes: u64,
+    quoted_line_ends: u64,
 }
 
 impl Looks<'_> {
@@ -145,7 +154,9 @@ impl Looks<'_> {
         let quotes = self.quote.map_or(0, |quote| M::equal(block, quote));
         let inside = parity(quotes) ^ self.within;
         self.within = (inside >> 63).wrapping_neg();
-        let lines = M::equal(block, b'\n') & !inside;
+        let line_ends = M::equal(block, b'\n');
+        let lines = line_ends & !inside;
+        self.quoted_line_ends |= line_ends & inside;
         let separators = (M::equal(block, self.delimiter) & !inside) | lines;
         self.backslashes |= M::equal(block, b'\\');
         let into = &mut *self.into;

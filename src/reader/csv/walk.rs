@@ -4,8 +4,6 @@
 //! where they are not (a quote in the middle of a field, something behind a closing one) the rest of the block is read by
 //! [`scan`], which is slower and knows every rule. So it is for dialects with an escape byte.
 
-use std::ops::Range;
-
 use super::record::{Extent, Form, Scan, Span, scan};
 use super::structure::Structure;
 use super::{Caster, Dialect};
@@ -24,14 +22,22 @@ pub(crate) enum Found {
     OpenQuote(usize, usize),
 }
 
+/// A record that is not looked at closely.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Glance<'a> {
+    /// Where it starts in the block.
+    pub(crate) start: usize,
+    /// Where its fields end in the block, the last of them with the line.
+    pub(crate) ends: &'a [u32],
+    /// How many quotes it has.
+    pub(crate) quotes: usize,
+}
+
 /// Walks over blocks; kept from one to the next for its buffers.
 #[derive(Debug, Default)]
 pub(crate) struct Walk {
     structure: Structure,
     spans: Vec<Span>,
-    /// Which separators end the fields of the record found last, and where it starts, if it has no quotes and its spans are
-    /// not written out yet.
-    plain: Option<(Range<usize>, usize)>,
     /// Where the next record starts.
     at: usize,
     /// Its line, from 0.
@@ -57,31 +63,34 @@ impl Walk {
         (self.at, self.line, self.separator, self.record, self.quote) = (0, 0, 0, 0, 0);
     }
 
-    /// Writes out the fields of the record found last.
-    pub(crate) fn write_spans(&mut self, bytes: &[u8]) {
-        if let Some((separators, record)) = self.plain.take() {
-            let mut start = record;
-            self.spans.extend(self.structure.separators()[separators].iter().map(|separator| {
-                let span = Span { start: start - record, end: *separator as usize - record, form: Form::Plain };
-                start = *separator as usize + 1;
-                span
-            }));
-            // The CR of a line end belongs to it.
-            let last = self.spans.last_mut().expect("a record has a field");
-            last.end -= usize::from(bytes[record + last.start..record + last.end].ends_with(b"\r"));
-        }
-    }
-
-    /// The fields of the record found last, by offsets from its start, once they are [written out](Self::write_spans).
+    /// The fields of the record found last, by offsets from its start.
     pub(crate) fn spans(&self) -> &[Span] {
         &self.spans
     }
 
-    /// Where the fields of the record found last end, by offsets from the block's start, if none of them has a quote. A CR
-    /// may stand before the last end. Only until its spans are written out.
+    /// The next record as the structure has it, if it has so many fields: whoever takes it has to see that its quotes are
+    /// where they should be. It is [passed](Self::pass), or found again by [`next`](Self::next).
     #[inline]
-    pub(crate) fn plain_ends(&self) -> Option<&[u32]> {
-        self.plain.as_ref().map(|(separators, _)| &self.structure.separators()[separators.clone()])
+    pub(crate) fn glance(&self, bytes: &[u8], fields: usize) -> Option<Glance<'_>> {
+        if self.exactly {
+            return None;
+        }
+        let end = *self.structure.records().get(self.record)? as usize;
+        let ends = &self.structure.separators()[self.separator..end];
+        let line_end = *ends.last()?;
+        let quotes = self.structure.quotes()[self.quote..].iter().take_while(|quote| **quote < line_end).count();
+        // A CR belongs to the line end, and a blank line may be no record.
+        let plain = matches!(bytes[self.at..line_end as usize], [.., last] if last != b'\r');
+        (ends.len() == fields && plain).then_some(Glance { start: self.at, ends, quotes })
+    }
+
+    /// Goes on behind the record that was glanced at; `end` is where its line end is, `quotes` how many it has.
+    #[inline]
+    pub(crate) fn pass(&mut self, bytes: &[u8], end: usize, quotes: usize) {
+        let quoted = quotes > 0 && self.structure.has_quoted_line_end();
+        self.line += 1 + if quoted { line_ends(&bytes[self.at..end]) } else { 0 };
+        self.separator = self.structure.records()[self.record] as usize;
+        (self.at, self.record, self.quote) = (end + 1, self.record + 1, self.quote + quotes);
     }
 
     /// The line of the record that comes next, from 0.
@@ -106,8 +115,6 @@ impl Walk {
     /// Goes on. `last` says that nothing follows the block.
     #[inline]
     pub(crate) fn next(&mut self, bytes: &[u8], last: bool, caster: &Caster) -> Found {
-        self.spans.clear();
-        self.plain = None;
         while !self.exactly {
             let Some(&separators) = self.structure.records().get(self.record) else {
                 // What is left has no line end.
@@ -130,10 +137,11 @@ impl Walk {
                 if !caster.blank_is_row() {
                     continue;
                 }
+                self.spans.clear();
                 self.spans.push(Span::EMPTY);
                 return Found::Record(start, Extent::blank(taken));
             }
-            let lines = if self.spans.iter().any(|span| span.form != Form::Plain) { line_ends(content) } else { 0 };
+            let lines = if self.structure.has_quoted_line_end() { line_ends(content) } else { 0 };
             self.line += lines + 1;
             let bytes = content.len() - usize::from(content.ends_with(b"\r"));
             return Found::Record(start, Extent { bytes, taken, lines, malformed: false });
@@ -148,10 +156,7 @@ impl Walk {
         let separators = &self.structure.separators()[first..end];
         let quotes = &self.structure.quotes()[self.quote..];
         let line_end = separators[separators.len() - 1] as usize;
-        if quotes.first().is_none_or(|quote| *quote as usize > line_end) {
-            self.plain = Some((first..end, record));
-            return true;
-        }
+        self.spans.clear();
         let (mut start, mut used) = (record, 0);
         for separator in separators {
             let end = *separator as usize;
@@ -236,7 +241,6 @@ pub(super) mod tests {
                 Found::Record(at, record) => {
                     let line_ends_itself = u64::from(record.taken > record.bytes);
                     let line = walk.line() - record.lines - line_ends_itself;
-                    walk.write_spans(bytes);
                     seen.push((at, line, record, walk.spans().to_vec()));
                 }
                 found => return (seen, found),
@@ -251,7 +255,6 @@ pub(super) mod tests {
             match walk.scan(bytes, last, caster) {
                 Found::Record(at, record) => {
                     let line = walk.line() - record.lines - u64::from(record.taken > record.bytes);
-                    walk.write_spans(bytes);
                     seen.push((at, line, record, walk.spans().to_vec()));
                 }
                 found => return (seen, found),
