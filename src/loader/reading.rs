@@ -102,6 +102,9 @@ impl Reading {
         // A file may have been replaced since it was looked at.
         let source = match input.relay.filter(|plan| plan.is_for(probed.dialect())) {
             Some(plan) => probed.into_csv(&input.projected).map(|text| pipeline::Source::Csv(text, plan)),
+            None if probed.is_json_lines() => {
+                probed.into_json(&input.projected, input.known).map(pipeline::Source::Json)
+            }
             None => probed.into_reader(input.projected, input.known).map(pipeline::Source::Batches),
         };
         let tick = ticking(Arc::clone(&counter), Arc::clone(&progress));

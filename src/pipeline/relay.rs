@@ -14,8 +14,8 @@ use crate::buffers::Buffers;
 use crate::encoder::{self, scalar};
 use crate::model::{Column, ColumnType, Origin, Relay, WireFormat};
 use crate::reader::cast::{number, time};
-use crate::reader::csv::{self, Block, Caster, Dialect, Extent, Form, Found, Outline, Span, Target, Walk};
-use crate::reader::{FieldRef, Projected, RECORD_BYTES_MAX};
+use crate::reader::csv::{self, Caster, Dialect, Extent, Form, Found, Outline, Span, Target, Walk};
+use crate::reader::{Block, FieldRef, Projected, RECORD_BYTES_MAX};
 
 /// A column, as the relay sees it.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +29,7 @@ struct Field {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Kind {
+pub(super) enum Kind {
     Boolean,
     /// Integers of fewer digits than the first fit; the limits decide for those of just as many.
     Integer(usize, Option<(i64, i64)>),
@@ -43,7 +43,7 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(ty: &ColumnType) -> Option<Self> {
+    pub(super) fn of(ty: &ColumnType) -> Option<Self> {
         let integer = |digits, least: i64, most: i64| Self::Integer(digits, Some((least, most)));
         Some(match ty {
             ColumnType::Boolean => Self::Boolean,
@@ -66,6 +66,63 @@ impl Kind {
             | ColumnType::Other(_) => return None,
         })
     }
+
+    /// Whether values are strings on the wire.
+    pub(super) fn is_string(self, wire: WireFormat) -> bool {
+        match self {
+            Self::Text(_) => true,
+            // What JSON's numbers do not hold, or what is no number (SR §6.8).
+            Self::Integer(_, None) | Self::Decimal(..) | Self::Date | Self::DateTime => wire == WireFormat::Json,
+            Self::Boolean | Self::Integer(..) | Self::Float | Self::Double => false,
+        }
+    }
+
+    /// Whether a value that is no text is written in a way that may travel.
+    #[inline]
+    pub(super) fn is_canonical(self, field: canonical::Field) -> bool {
+        match self {
+            Self::Integer(digits, range) => canonical::integer(field, digits, range),
+            Self::Decimal(precision, scale) => canonical::decimal(field, precision, scale),
+            Self::Date => canonical::date(field),
+            Self::DateTime => canonical::datetime(field),
+            Self::Double => canonical::double(field),
+            Self::Float => canonical::float(field),
+            Self::Boolean => canonical::boolean(field),
+            Self::Text(_) => false,
+        }
+    }
+
+    /// Writes a value that is no text and not written in such a way.
+    #[cold]
+    pub(super) fn write_anew(self, text: &[u8], out: &mut Vec<u8>) -> Result<(), Odd> {
+        let text = std::str::from_utf8(text).map_err(|_| Odd)?;
+        let parsed = |_| Odd;
+        match self {
+            Self::Boolean => match text {
+                "1" => out.extend_from_slice(b"true"),
+                "0" => out.extend_from_slice(b"false"),
+                _ if text.eq_ignore_ascii_case("true") => out.extend_from_slice(b"true"),
+                _ if text.eq_ignore_ascii_case("false") => out.extend_from_slice(b"false"),
+                _ => return Err(Odd),
+            },
+            Self::Integer(_, range) => {
+                let value = number::integer(text).map_err(parsed)?;
+                if range.is_some_and(|(least, most)| !(i128::from(least)..=i128::from(most)).contains(&value)) {
+                    return Err(Odd);
+                }
+                scalar::integer(value, out);
+            }
+            Self::Decimal(precision, scale) => {
+                scalar::decimal(number::decimal(text, precision, scale).map_err(parsed)?, scale, out);
+            }
+            Self::Double => scalar::double(number::double(text).map_err(parsed)?, out)?,
+            Self::Float => scalar::float(number::float(text).map_err(parsed)?, out)?,
+            Self::Date => scalar::date(time::date(text).map_err(parsed)?, out)?,
+            Self::DateTime => scalar::datetime(time::datetime(text).map_err(parsed)?, out)?,
+            Self::Text(_) => return Err(Odd),
+        }
+        Ok(())
+    }
 }
 
 /// What is to be done with a field.
@@ -87,7 +144,7 @@ struct Change {
 }
 
 /// The record is not a row that the relay can make.
-struct Odd;
+pub(super) struct Odd;
 
 impl From<encoder::Unfit> for Odd {
     fn from(_: encoder::Unfit) -> Self {
@@ -177,7 +234,7 @@ impl Courier {
             same_order: plan.same_order,
             unchecked: plan.kind == Relay::Unchecked,
             walk: Walk::default(),
-            slow: Slow::new(&plan.columns),
+            slow: Slow::new(WireFormat::Csv, &plan.columns),
             changes: Vec::new(),
         }
     }
@@ -426,13 +483,7 @@ impl Field {
             }
             // Quotes that are not the wire's are taken off.
             _ if form == Form::Quoted && !same_marks => false,
-            Kind::Integer(digits, range) => canonical::integer(field, digits, range),
-            Kind::Decimal(precision, scale) => canonical::decimal(field, precision, scale),
-            Kind::Date => canonical::date(field),
-            Kind::DateTime => canonical::datetime(field),
-            Kind::Double => canonical::double(field),
-            Kind::Float => canonical::float(field),
-            Kind::Boolean => canonical::boolean(field),
+            kind => kind.is_canonical(field),
         };
         Ok(if as_it_is { Verdict::AsItIs } else { Verdict::Anew })
     }
@@ -456,33 +507,7 @@ impl Field {
                 Err(Odd)
             };
         }
-        let text = std::str::from_utf8(text).map_err(|_| Odd)?;
-        let parsed = |_| Odd;
-        match self.kind {
-            Kind::Boolean => match text {
-                "1" => out.extend_from_slice(b"true"),
-                "0" => out.extend_from_slice(b"false"),
-                _ if text.eq_ignore_ascii_case("true") => out.extend_from_slice(b"true"),
-                _ if text.eq_ignore_ascii_case("false") => out.extend_from_slice(b"false"),
-                _ => return Err(Odd),
-            },
-            Kind::Integer(_, range) => {
-                let value = number::integer(text).map_err(parsed)?;
-                if range.is_some_and(|(least, most)| !(i128::from(least)..=i128::from(most)).contains(&value)) {
-                    return Err(Odd);
-                }
-                scalar::integer(value, out);
-            }
-            Kind::Decimal(precision, scale) => {
-                scalar::decimal(number::decimal(text, precision, scale).map_err(parsed)?, scale, out);
-            }
-            Kind::Double => scalar::double(number::double(text).map_err(parsed)?, out)?,
-            Kind::Float => scalar::float(number::float(text).map_err(parsed)?, out)?,
-            Kind::Date => scalar::date(time::date(text).map_err(parsed)?, out)?,
-            Kind::DateTime => scalar::datetime(time::datetime(text).map_err(parsed)?, out)?,
-            Kind::Text(_) => unreachable!("written above"),
-        }
-        Ok(())
+        self.kind.write_anew(text, out)
     }
 }
 

@@ -52,6 +52,39 @@ pub(super) fn parity(mut mask: u64) -> u64 {
     mask
 }
 
+/// Where the first byte stands that a JSON string does not hold as it is: a quote, a backslash, a control character.
+#[inline]
+pub(super) fn first_in_string(bytes: &[u8]) -> Option<usize> {
+    let (blocks, rest) = bytes.as_chunks::<SMALL>();
+    for (index, block) in blocks.iter().enumerate() {
+        let mask = special(block);
+        if mask != 0 {
+            return Some(index * SMALL + mask.trailing_zeros() as usize);
+        }
+    }
+    let found = rest.iter().position(|byte| is_special(*byte));
+    found.map(|at| blocks.len() * SMALL + at)
+}
+
+/// The bytes that are looked at together where texts are short.
+const SMALL: usize = 16;
+
+fn is_special(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+/// The bit of each byte that a JSON string does not hold as it is.
+#[inline]
+fn special(block: &[u8; SMALL]) -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    #[expect(unsafe_code, reason = "SSE2 is a part of x86-64")]
+    unsafe {
+        x86::special_sse2(block)
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    block.iter().enumerate().fold(0, |mask, (at, byte)| mask | u32::from(is_special(*byte)) << at)
+}
+
 /// Plain arithmetic, eight bytes at a time.
 #[cfg(any(test, not(target_arch = "x86_64")))]
 pub(super) struct Portable;
@@ -99,11 +132,12 @@ fn by_words(block: &[u8; BLOCK], high: impl Fn(u64) -> u64) -> u64 {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        __m128i, __m256i, _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8, _mm_sub_epi8,
-        _mm256_cmpeq_epi8, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_set_epi64x, _mm256_set1_epi8, _mm256_sub_epi8,
+        __m128i, __m256i, _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8,
+        _mm_sub_epi8, _mm256_cmpeq_epi8, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_set_epi64x, _mm256_set1_epi8,
+        _mm256_sub_epi8,
     };
 
-    use super::{BLOCK, Masks, Scan};
+    use super::{BLOCK, Masks, SMALL, Scan};
 
     /// Every x86-64 processor has it.
     pub(super) struct Sse2;
@@ -165,6 +199,18 @@ mod x86 {
     #[inline]
     fn quarter_of(block: &[u8; BLOCK], at: usize) -> __m128i {
         _mm_set_epi64x(word(block, 2 * at + 1), word(block, 2 * at))
+    }
+
+    #[target_feature(enable = "sse2")]
+    #[expect(clippy::cast_possible_wrap, clippy::cast_sign_loss, reason = "the bits are what counts")]
+    #[inline]
+    pub(super) fn special_sse2(block: &[u8; SMALL]) -> u32 {
+        let [low, high] = block.as_chunks::<8>().0 else { unreachable!("sixteen bytes are twice eight") };
+        let bytes = _mm_set_epi64x(u64::from_le_bytes(*high) as i64, u64::from_le_bytes(*low) as i64);
+        let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"' as i8));
+        let backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\' as i8));
+        let control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
+        _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, backslash), control)) as u32
     }
 
     impl Masks for Avx2 {
@@ -254,6 +300,12 @@ mod tests {
             let mut best = 0;
             scan(NotDigits(&block, &mut best));
             prop_assert_eq!(best, expected);
+        }
+
+        #[test]
+        fn what_ends_a_string_is_found_wherever_it_stands(bytes in prop::collection::vec(prop::sample::select(b"ab\xc3\xff \x7f\x1f\x00\"\\".as_slice()), 0..50), plain in 0_usize..50) {
+            let bytes = [vec![b'a'; plain], bytes].concat();
+            prop_assert_eq!(first_in_string(&bytes), bytes.iter().position(|byte| is_special(*byte)));
         }
 
         #[test]
