@@ -18,6 +18,8 @@
 mod canonical;
 mod chunker;
 mod cutter;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod outlet;
 mod relay;
 mod relay_json;
@@ -37,7 +39,7 @@ use std::thread;
 
 use crossbeam_channel::bounded;
 
-use crate::buffers::Buffers;
+use crate::buffers::{BUFFER_BYTES, Buffers};
 use crate::clock::Clock;
 use crate::encoder;
 use crate::governor::{Budget, Closed, Permit};
@@ -169,7 +171,7 @@ pub fn run(
     let (feed, hands): (Feed, Box<dyn Fn() -> Hands + '_>) = match source {
         Source::Batches(reader) => {
             let wire = options.wire;
-            (Feed::Batches(reader), Box::new(move || Hands::Encoder(encoder::new(wire, &columns))))
+            (Feed::Batches(reader), Box::new(move || Hands::Encoder(encoder::new(wire, &columns), BUFFER_BYTES)))
         }
         Source::Csv(text, plan) => {
             let CsvText { mut blocks, line, caster } = text;

@@ -77,6 +77,11 @@ impl Kind {
         }
     }
 
+    /// Whether what is written rightly is written as a number.
+    pub(super) fn is_number(self) -> bool {
+        matches!(self, Self::Integer(..) | Self::Float | Self::Double | Self::Decimal(..))
+    }
+
     /// Whether a value that is no text is written in a way that may travel.
     #[inline]
     pub(super) fn is_canonical(self, field: canonical::Field) -> bool {

@@ -294,6 +294,8 @@ impl Field {
             // Elsewhere they count as numbers.
             (Kind::Boolean, Shape::Word) => true,
             (_, Shape::Word) => return Err(Odd),
+            // A day looks like a number, and is none.
+            (kind, Shape::Number) if !kind.is_number() && !is_number(text) => return Err(Odd),
             (kind, shape) => {
                 let field = canonical::Field { around: bytes, start: inner.start, end: inner.end };
                 let canonical = kind.is_canonical(field);
