@@ -21,6 +21,7 @@
 
 mod carry;
 mod cells;
+mod copy;
 mod csv;
 mod escape;
 mod json;
@@ -47,7 +48,8 @@ pub trait Encoder: Send {
     fn encode(&mut self, batch: &RecordBatch, out: &mut Vec<u8>, ends: &mut Vec<usize>, aside: &mut Vec<usize>);
 }
 
-/// An encoder for batches with these columns, typed by [`ColumnType::arrow`](crate::model::ColumnType::arrow).
+/// An encoder for batches with these columns, typed by [`ColumnType::arrow`](crate::model::ColumnType::arrow), or else with
+/// text as views and decimals in 64 bits.
 ///
 /// The names are the keys of JSON objects; see [`binary_columns`] for those that are not the table's.
 ///

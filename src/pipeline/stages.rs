@@ -32,7 +32,8 @@ pub(super) enum Feed {
 
 /// What makes rows of a piece.
 pub(super) enum Hands {
-    Encoder(Box<dyn Encoder>),
+    /// With the room that the text of the last batch has taken.
+    Encoder(Box<dyn Encoder>, usize),
     Relay(Box<Courier>),
     JsonRelay(Box<JsonRelay>),
 }
@@ -139,9 +140,11 @@ impl Hands {
                 let (chunk, permit) = filled.compress(codec);
                 Done::Chunk(chunk, permit)
             }
-            (Self::Encoder(encoder), Piece::Batch(batch, rejects)) => {
-                let mut rows = Rows { text: buffers.empty(BUFFER_BYTES), rejects, ..Rows::default() };
+            (Self::Encoder(encoder, room), Piece::Batch(batch, rejects)) => {
+                // Text that outgrows its buffer is copied, and the pages of the new one are fresh.
+                let mut rows = Rows { text: buffers.empty(*room), rejects, ..Rows::default() };
                 rows.append(&batch, encoder.as_mut());
+                *room = (rows.text.len() + rows.text.len() / 8).max(BUFFER_BYTES);
                 Done::Rows(rows)
             }
             (hands, Piece::Block(block)) => {
@@ -156,7 +159,7 @@ impl Hands {
         match self {
             Self::Relay(relay) => relay.rows(block, buffers),
             Self::JsonRelay(relay) => relay.rows(block, buffers),
-            Self::Encoder(_) => unreachable!("an encoder is given batches"),
+            Self::Encoder(..) => unreachable!("an encoder is given batches"),
         }
     }
 
