@@ -15,7 +15,7 @@ use crate::buffers::Buffers;
 use crate::encoder;
 use crate::model::{Column, ColumnType, Origin, WireFormat};
 use crate::reader::cast::{self, Node};
-use crate::reader::json::{Keys, Made, Object, Row, Shape, Value, is_number};
+use crate::reader::json::{Keys, Made, Object, Row, Shape, Value, is_number, odd_bytes};
 use crate::reader::{Block, RECORD_BYTES_MAX};
 
 /// A column, as the relay sees it.
@@ -297,7 +297,7 @@ impl Field {
             // A day looks like a number, and is none.
             (kind, Shape::Number) if !kind.is_number() && !is_number(text) => return Err(Odd),
             (kind, shape) => {
-                let field = canonical::Field { around: bytes, start: inner.start, end: inner.end };
+                let field = canonical::Field { text, odd: odd_bytes(bytes, inner.start, inner.end) };
                 let canonical = kind.is_canonical(field);
                 if !canonical && shape == Shape::Number && !is_number(text) {
                     return Err(Odd);
