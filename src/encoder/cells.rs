@@ -1,10 +1,10 @@
 //! The columns of one batch, each resolved once to its typed values, so that the row loop only matches and indexes.
 
-use arrow::array::{Array, AsArray, BinaryArray, StringArray};
+use arrow::array::{Array, AsArray, BinaryArray, StringArray, StringViewArray};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::{
-    ArrowPrimitiveType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
-    Int64Type, TimestampMicrosecondType,
+    ArrowPrimitiveType, DataType, Date32Type, Decimal64Type, Decimal128Type, Float32Type, Float64Type, Int8Type,
+    Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
 };
 
 use super::{Unfit, escape, scalar};
@@ -19,13 +19,36 @@ pub(super) struct Cells<'a> {
 /// Values by how a text format treats them.
 pub(super) enum Values<'a> {
     Scalar(Scalar<'a>),
-    Text(&'a StringArray),
+    Text(Texts<'a>),
     Json(&'a StringArray),
     Binary(&'a BinaryArray),
     List { offsets: &'a [i32], items: Box<Cells<'a>> },
     Map { offsets: &'a [i32], keys: Box<Cells<'a>>, values: Box<Cells<'a>> },
     // With each field the JSON key in front of it, as `json_key` writes it.
     Struct(Vec<(Vec<u8>, Cells<'a>)>),
+}
+
+/// Texts, however they are stored.
+pub(super) enum Texts<'a> {
+    InRow(&'a StringArray),
+    Views(&'a StringViewArray),
+}
+
+impl<'a> Texts<'a> {
+    fn of(array: &'a dyn Array) -> Self {
+        match array.data_type() {
+            DataType::Utf8View => Self::Views(array.as_string_view()),
+            _ => Self::InRow(array.as_string()),
+        }
+    }
+
+    #[inline]
+    pub(super) fn get(&self, row: usize) -> &'a [u8] {
+        match self {
+            Self::InRow(texts) => texts.value(row).as_bytes(),
+            Self::Views(texts) => texts.value(row).as_bytes(),
+        }
+    }
 }
 
 /// Values whose text is the same in every format and holds nothing to escape.
@@ -39,6 +62,7 @@ pub(super) enum Scalar<'a> {
     Float(&'a [f32]),
     Double(&'a [f64]),
     Decimal(&'a [i128], u8),
+    ShortDecimal(&'a [i64], u8),
     Date(&'a [i32]),
     DateTime(&'a [i64]),
 }
@@ -58,12 +82,15 @@ impl<'a> Cells<'a> {
             ColumnType::LargeInt => Values::Scalar(Scalar::LargeInt(primitive::<Decimal128Type>(array))),
             ColumnType::Float => Values::Scalar(Scalar::Float(primitive::<Float32Type>(array))),
             ColumnType::Double => Values::Scalar(Scalar::Double(primitive::<Float64Type>(array))),
+            ColumnType::Decimal { scale, .. } if matches!(array.data_type(), DataType::Decimal64(..)) => {
+                Values::Scalar(Scalar::ShortDecimal(primitive::<Decimal64Type>(array), *scale))
+            }
             ColumnType::Decimal { scale, .. } => {
                 Values::Scalar(Scalar::Decimal(primitive::<Decimal128Type>(array), *scale))
             }
             ColumnType::Date => Values::Scalar(Scalar::Date(primitive::<Date32Type>(array))),
             ColumnType::DateTime => Values::Scalar(Scalar::DateTime(primitive::<TimestampMicrosecondType>(array))),
-            ColumnType::Char(_) | ColumnType::Varchar(_) | ColumnType::Other(_) => Values::Text(array.as_string()),
+            ColumnType::Char(_) | ColumnType::Varchar(_) | ColumnType::Other(_) => Values::Text(Texts::of(array)),
             ColumnType::Json => Values::Json(array.as_string()),
             ColumnType::Varbinary(_) => Values::Binary(array.as_binary()),
             ColumnType::Array(item) => {
@@ -133,14 +160,15 @@ impl Scalar<'_> {
     pub(super) fn append(&self, row: usize, out: &mut Vec<u8>) -> Result<(), Unfit> {
         match self {
             Self::Boolean(values) => out.extend_from_slice(if values.value(row) { b"true" } else { b"false" }),
-            Self::TinyInt(values) => scalar::small_integer(values[row], out),
-            Self::SmallInt(values) => scalar::small_integer(values[row], out),
-            Self::Int(values) => scalar::small_integer(values[row], out),
+            Self::TinyInt(values) => scalar::small_integer(values[row].into(), out),
+            Self::SmallInt(values) => scalar::small_integer(values[row].into(), out),
+            Self::Int(values) => scalar::small_integer(values[row].into(), out),
             Self::BigInt(values) => scalar::small_integer(values[row], out),
             Self::LargeInt(values) => scalar::integer(values[row], out),
             Self::Float(values) => return scalar::float(values[row], out),
             Self::Double(values) => return scalar::double(values[row], out),
             Self::Decimal(values, scale) => scalar::decimal(values[row], *scale, out),
+            Self::ShortDecimal(values, scale) => scalar::short_decimal(values[row], *scale, out),
             Self::Date(values) => return scalar::date(values[row], out),
             Self::DateTime(values) => return scalar::datetime(values[row], out),
         }
@@ -150,7 +178,10 @@ impl Scalar<'_> {
     /// Whether JSON writes it as a string: what its numbers cannot hold, or what is no number (SR §6.8).
     #[inline]
     pub(super) fn is_json_string(&self) -> bool {
-        matches!(self, Self::LargeInt(_) | Self::Decimal(..) | Self::Date(_) | Self::DateTime(_))
+        matches!(
+            self,
+            Self::LargeInt(_) | Self::Decimal(..) | Self::ShortDecimal(..) | Self::Date(_) | Self::DateTime(_)
+        )
     }
 
     /// Whether it is a string inside the CSV text of an ARRAY or MAP: the server takes dates there only in quotes
@@ -170,7 +201,7 @@ impl Scalar<'_> {
             Self::LargeInt(_) => 40,
             Self::Float(_) => 16,
             Self::Double(_) => 25,
-            Self::Decimal(..) => 41,
+            Self::Decimal(..) | Self::ShortDecimal(..) => 41,
             Self::Date(_) => 10,
             Self::DateTime(_) => 26,
         }

@@ -67,7 +67,7 @@ fn field(cells: &Cells<'_>, row: usize, out: &mut Vec<u8>, scratch: &mut Scratch
     }
     match &cells.values {
         Values::Scalar(scalar) => scalar.append(row, out)?,
-        Values::Text(values) => super::csv_text(values.value(row).as_bytes(), out)?,
+        Values::Text(values) => super::csv_text(values.get(row), out)?,
         Values::Json(values) => escape::csv_field(values.value(row).as_bytes(), out),
         Values::Binary(values) => escape::base64(values.value(row), out),
         Values::List { .. } | Values::Map { .. } | Values::Struct(_) => {
@@ -104,7 +104,7 @@ impl Notation for Element {
             Values::Scalar(scalar) if scalar.is_csv_element_string() => quoted(scalar, row, out),
             Values::Scalar(scalar) => scalar.append(row, out),
             Values::Text(values) => {
-                escape::csv_element(values.value(row).as_bytes(), out);
+                escape::csv_element(values.get(row), out);
                 Ok(())
             }
             // `carries` keeps such columns away from CSV.

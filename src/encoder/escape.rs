@@ -6,6 +6,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
+use super::copy;
+
 /// Bytes looked at together: one SSE2 or NEON register.
 const BLOCK: usize = 16;
 
@@ -41,7 +43,7 @@ fn replace(bytes: &[u8], out: &mut Vec<u8>, special: impl Fn(u8) -> bool, escape
         escape(rest[at], out);
         rest = &rest[at + 1..];
     }
-    out.extend_from_slice(rest);
+    copy::append(rest, out);
 }
 
 /// A quoted CSV field of profile A (SR §6.5): `\` before each `"` and `\`.

@@ -11,7 +11,7 @@ use arrow::record_batch::RecordBatch;
 
 use super::cells::{Cells, Values, json_key, quoted};
 use super::nested::{self, KeySpans, Notation};
-use super::{Encoder, Unfit, escape, rows};
+use super::{Encoder, Unfit, copy, escape, rows};
 use crate::model::{Column, ColumnType};
 
 const NULL: &[u8] = b"null";
@@ -44,7 +44,7 @@ impl Encoder for Json {
             out.reserve(fixed_bytes_max);
             keys.clear();
             for (key, cells) in &columns {
-                out.extend_from_slice(key);
+                copy::append(key, out);
                 Document::value(cells, row, out, keys)?;
             }
             out.extend_from_slice(b"}\n");
@@ -66,7 +66,7 @@ impl Notation for Document {
         match &cells.values {
             Values::Scalar(scalar) if scalar.is_json_string() => quoted(scalar, row, out)?,
             Values::Scalar(scalar) => scalar.append(row, out)?,
-            Values::Text(values) => escape::json_string(values.value(row).as_bytes(), out),
+            Values::Text(values) => escape::json_string(values.get(row), out),
             Values::Json(values) => match values.value(row).as_bytes() {
                 // The server could not tell the document `null` from NULL.
                 text if text.trim_ascii() == NULL => return Err(Unfit),
@@ -92,7 +92,7 @@ impl Notation for Document {
         match &cells.values {
             Values::Scalar(scalar) => quoted(scalar, row, out),
             Values::Text(values) => {
-                escape::json_string(values.value(row).as_bytes(), out);
+                escape::json_string(values.get(row), out);
                 Ok(())
             }
             // `carries` keeps maps with such keys away.

@@ -21,6 +21,7 @@
 
 mod carry;
 mod cells;
+mod copy;
 mod csv;
 mod escape;
 mod json;
@@ -47,7 +48,8 @@ pub trait Encoder: Send {
     fn encode(&mut self, batch: &RecordBatch, out: &mut Vec<u8>, ends: &mut Vec<usize>, aside: &mut Vec<usize>);
 }
 
-/// An encoder for batches with these columns, typed by [`ColumnType::arrow`](crate::model::ColumnType::arrow).
+/// An encoder for batches with these columns, typed by [`ColumnType::arrow`](crate::model::ColumnType::arrow), or else with
+/// text as views and decimals in 64 bits.
 ///
 /// The names are the keys of JSON objects; see [`binary_columns`] for those that are not the table's.
 ///
@@ -80,6 +82,24 @@ pub(crate) fn csv_text(text: &[u8], out: &mut Vec<u8>) -> Result<(), Unfit> {
     }
     escape::csv_field(text, out);
     Ok(())
+}
+
+/// Appends a text as a JSON string.
+pub(crate) fn json_text(text: &[u8], out: &mut Vec<u8>) {
+    escape::json_string(text, out);
+}
+
+/// Appends the value of a JSON column: a document on one line that is not `null`.
+pub(crate) fn document(format: WireFormat, text: &[u8], out: &mut Vec<u8>) {
+    match format {
+        WireFormat::Csv => escape::csv_field(text, out),
+        WireFormat::Json => out.extend_from_slice(text),
+    }
+}
+
+/// Appends what stands in front of the value of an object's `index`th key.
+pub(crate) fn json_key(index: usize, name: &str) -> Vec<u8> {
+    cells::json_key(index, name)
 }
 
 /// The loop that both formats share; a row that does not fit leaves no trace.

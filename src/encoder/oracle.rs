@@ -149,7 +149,7 @@ fn element_string(rest: &mut &str) -> Result<String, String> {
 }
 
 /// The rows that a server stores of a stream of objects. Each must be on a line of its own with the keys in order.
-pub(super) fn json(columns: &[Column], text: &[u8]) -> Result<Vec<Vec<Value>>, String> {
+pub(crate) fn json(columns: &[Column], text: &[u8]) -> Result<Vec<Vec<Value>>, String> {
     let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
     let lines = match text.strip_suffix('\n') {
         Some(lines) => lines.split('\n').collect(),

@@ -7,20 +7,64 @@
 //! in 13 ns. Dates take no division by a variable and no table of months.
 
 use super::Unfit;
+use super::copy::{self, append_first};
 
 /// Appends an integer. Wide ones that are small take the cheaper 64-bit path.
 pub(crate) fn integer(value: i128, out: &mut Vec<u8>) {
-    let mut buffer = itoa::Buffer::new();
-    let text = match i64::try_from(value) {
-        Ok(small) => buffer.format(small),
-        Err(_) => buffer.format(value),
-    };
-    out.extend_from_slice(text.as_bytes());
+    match i64::try_from(value) {
+        Ok(small) => small_integer(small, out),
+        Err(_) => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
+    }
 }
 
 /// Appends an integer of at most 64 bits.
-pub(crate) fn small_integer(value: impl itoa::Integer, out: &mut Vec<u8>) {
+#[inline]
+pub(crate) fn small_integer(value: i64, out: &mut Vec<u8>) {
+    if value < 0 {
+        out.push(b'-');
+    }
+    digits(value.unsigned_abs(), out);
+}
+
+/// Numbers of eight digits, and fewer, are below this.
+const EIGHT_DIGITS: u64 = 100_000_000;
+
+/// Appends the digits of a number.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "below 10^8")]
+fn digits(value: u64, out: &mut Vec<u8>) {
+    if value < EIGHT_DIGITS {
+        let eight = eight_digits(value as u32);
+        // The last digit is one also where it is zero.
+        let zeros = (eight | 1 << 56).trailing_zeros() as usize / 8;
+        append_first(&((eight | ZEROS) >> (8 * zeros)).to_le_bytes(), 8 - zeros, out);
+    } else if value < EIGHT_DIGITS * EIGHT_DIGITS {
+        digits(value / EIGHT_DIGITS, out);
+        out.extend_from_slice(&(eight_digits((value % EIGHT_DIGITS) as u32) | ZEROS).to_le_bytes());
+    } else {
+        long_digits(value, out);
+    }
+}
+
+#[cold]
+fn long_digits(value: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// Eight times the character `0`.
+const ZEROS: u64 = 0x3030_3030_3030_3030;
+
+/// The digits of a number below 10^8, the first one in the lowest byte, as numbers.
+///
+/// The number is halved into two of four digits, these into four of two and these into eight, each time all at once: a
+/// multiplication by the inverse, scaled to a power of two, divides every lane of the word.
+#[inline]
+fn eight_digits(value: u32) -> u64 {
+    let fours = u64::from(value / 10_000) | u64::from(value % 10_000) << 32;
+    let hundreds = ((fours * 10_486) >> 20) & 0x7f_0000_007f;
+    let twos = hundreds | (fours - 100 * hundreds) << 16;
+    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
+    tens | (twos - 10 * tens) << 8
 }
 
 /// The one single-precision number, but for its sign, whose shortest text does not survive a detour: `7.038531e-26` read as
@@ -45,15 +89,43 @@ fn finite(is_finite: bool, value: impl zmij::Float, out: &mut Vec<u8>) -> Result
     if !is_finite {
         return Err(Unfit);
     }
-    out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+    copy::append(zmij::Buffer::new().format_finite(value).as_bytes(), out);
     Ok(())
 }
+
+/// Appends a decimal number that is stored in 64 bits.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "below 10^8")]
+pub(crate) fn short_decimal(value: i64, scale: u8, out: &mut Vec<u8>) {
+    let Some(power) = POWERS.get(usize::from(scale)) else { return decimal(value.into(), scale, out) };
+    if value < 0 {
+        out.push(b'-');
+    }
+    let value = value.unsigned_abs();
+    // Most money has two digits there, and a division by what the compiler knows is none.
+    let (whole, fraction) = if scale == 2 { (value / 100, value % 100) } else { (value / power, value % power) };
+    digits(whole, out);
+    if scale > 0 {
+        // The point, and behind it the last `scale` of eight digits.
+        let fraction = (eight_digits(fraction as u32) | ZEROS) >> (8 * (8 - usize::from(scale)));
+        out.push(b'.');
+        append_first(&fraction.to_le_bytes(), usize::from(scale), out);
+    }
+}
+
+/// Ten to the powers of which eight digits hold a fraction.
+const POWERS: [u64; 9] = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000, EIGHT_DIGITS];
 
 /// The most digits behind a decimal point.
 const SCALE_MAX: usize = 38;
 
 /// Appends `value / 10^scale` with all its fraction digits: the server rounds or refuses what has another scale.
 pub(crate) fn decimal(value: i128, scale: u8, out: &mut Vec<u8>) {
+    if let Ok(short) = i64::try_from(value)
+        && usize::from(scale) < POWERS.len()
+    {
+        return short_decimal(short, scale, out);
+    }
     if value < 0 {
         out.push(b'-');
     }
@@ -247,6 +319,20 @@ mod tests {
     }
 
     #[test]
+    fn numbers_of_every_length_are_written_digit_by_digit() {
+        let mut value = 1_u64;
+        while let Some(longer) = value.checked_mul(10) {
+            for near in [value - 1, value, value + 1, 5 * value, longer - 1] {
+                assert_eq!(text(|out| digits(near, out)), near.to_string());
+            }
+            value = longer;
+        }
+        assert_eq!(text(|out| small_integer(i64::MIN, out)), i64::MIN.to_string());
+        assert_eq!(text(|out| digits(u64::MAX, out)), u64::MAX.to_string());
+        assert_eq!(text(|out| short_decimal(i64::MIN, 8, out)), "-92233720368.54775808");
+    }
+
+    #[test]
     fn integers_reach_both_ends_of_128_bits() {
         for value in [0, -1, i128::from(i64::MAX) + 1, i128::MIN, i128::MAX] {
             assert_eq!(text(|out| integer(value, out)), value.to_string());
@@ -302,6 +388,20 @@ mod tests {
             let narrowed = text.parse::<f64>().unwrap() as f32;
             prop_assert_eq!(narrowed.to_bits(), bits);
             prop_assert_eq!(significant(&text).len(), significant(&format!("{value:e}")).len());
+        }
+
+        #[test]
+        fn short_integers_are_written_as_std_writes_them(value: i64, shrink in 0_u32..19) {
+            let value = value / i64::pow(10, shrink);
+            prop_assert_eq!(text(|out| small_integer(value, out)), value.to_string());
+        }
+
+        #[test]
+        fn short_decimals_are_written_as_long_ones(value: i64, shrink in 0_u32..19, scale in 0_i8..=18) {
+            let value = value / i64::pow(10, shrink);
+            let array = Decimal128Array::from(vec![i128::from(value)]).with_precision_and_scale(38, scale).unwrap();
+            let ours = text(|out| short_decimal(value, scale.unsigned_abs(), out));
+            prop_assert_eq!(ours, arrow_text(&(Arc::new(array) as ArrayRef), "%Y"));
         }
 
         #[test]

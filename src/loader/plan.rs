@@ -10,9 +10,8 @@ use super::stop::Stop;
 use super::task;
 use crate::dispatcher;
 use crate::journal::{Begun, Journal, Work};
+use crate::model::WireFormat;
 use crate::model::plan::{ColumnPlan, InputPlan, MemoryPlan, Plan, Standing};
-use crate::model::{Relay, WireFormat};
-use crate::pipeline;
 use crate::planner::{self, Parallel};
 use crate::reader::FieldRef;
 use crate::source;
@@ -117,7 +116,7 @@ fn input_plan(input: &Prepared) -> InputPlan {
         bytes: input.input.bytes,
         format: input.description.clone(),
         wire: if input.wire == WireFormat::Json { "json" } else { "csv" }.to_owned(),
-        relay: input.relay.as_ref().map_or(Relay::None, pipeline::Plan::kind),
+        relay: input.relay_kind(),
         columns: columns.collect(),
         computed: input.settings.derived.clone(),
     }

@@ -32,8 +32,18 @@ pub(super) struct Prepared {
     pub(super) wire: WireFormat,
     /// How its records may travel as they are, if they may.
     pub(super) relay: Option<pipeline::Plan>,
+    /// Whether it is JSON, a record on each line.
+    pub(super) json: bool,
     /// What was found, in words: `CSV, "," between fields, header`.
     pub(super) description: String,
+}
+
+impl Prepared {
+    /// How its records come onto the wire. Those of JSON are looked at one by one.
+    pub(super) fn relay_kind(&self) -> Relay {
+        let checked = if self.json { Relay::Checked } else { Relay::None };
+        self.relay.as_ref().map_or(checked, pipeline::Plan::kind)
+    }
 }
 
 /// What a job is about to do.
@@ -126,6 +136,7 @@ fn match_input(input: Input, probed: Probed, table: &Table, spec: &JobSpec) -> R
     let prepared = Prepared {
         known: mapping.known.clone(),
         settings: Arc::new(settings(spec, &mapping, &columns)),
+        json: probed.is_json_lines(),
         description: probed.describe(),
         probed: input.bytes.is_none().then_some(probed),
         input,

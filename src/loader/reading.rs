@@ -12,8 +12,8 @@ use super::prepare::{self, Prepared};
 use super::sink::{InputContext, JobSink};
 use super::spec::JobSpec;
 use super::task;
-use crate::model::{Codec, InputReport, Relay, WireFormat};
-use crate::pipeline::{self, Context, Failure, Plan};
+use crate::model::{Codec, InputReport, WireFormat};
+use crate::pipeline::{self, Context, Failure};
 use crate::reader::Format;
 use crate::simulated::{Mistake, makes};
 use crate::telemetry::Progress;
@@ -102,6 +102,9 @@ impl Reading {
         // A file may have been replaced since it was looked at.
         let source = match input.relay.filter(|plan| plan.is_for(probed.dialect())) {
             Some(plan) => probed.into_csv(&input.projected).map(|text| pipeline::Source::Csv(text, plan)),
+            None if probed.is_json_lines() => {
+                probed.into_json(&input.projected, input.known).map(pipeline::Source::Json)
+            }
             None => probed.into_reader(input.projected, input.known).map(pipeline::Source::Batches),
         };
         let tick = ticking(Arc::clone(&counter), Arc::clone(&progress));
@@ -129,7 +132,7 @@ pub(super) fn rejects_ending(format: Format) -> &'static str {
 
 /// The account of an input of which nothing is read yet.
 pub(super) fn report_of(input: &Prepared) -> InputReport {
-    let relay = input.relay.as_ref().map_or(Relay::None, Plan::kind);
+    let relay = input.relay_kind();
     InputReport { path: input.input.path.display().to_string(), bytes: 0, rows: 0, rejected: 0, relay }
 }
 

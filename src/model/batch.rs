@@ -15,7 +15,8 @@ pub struct Origin {
 /// Rows of one input, typed as the table wants them, in the order they were read.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// The rows. Its columns are those the load sends, in that order, typed by [`ColumnType::arrow`](super::ColumnType::arrow).
+    /// The rows. Its columns are those the load sends, in that order, typed by [`ColumnType::arrow`](super::ColumnType::arrow);
+    /// text may also stand in views, and decimals in 64 bits, as typed inputs have them.
     pub rows: RecordBatch,
     /// One entry per row.
     pub origins: Vec<Origin>,

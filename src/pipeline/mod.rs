@@ -18,11 +18,17 @@
 mod canonical;
 mod chunker;
 mod cutter;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
+mod kind;
 mod outlet;
 mod relay;
+mod relay_json;
 mod rows;
 mod stages;
 
+#[cfg(test)]
+mod relay_json_tests;
 #[cfg(test)]
 mod relay_tests;
 #[cfg(test)]
@@ -34,17 +40,19 @@ use std::thread;
 
 use crossbeam_channel::bounded;
 
-use crate::buffers::Buffers;
+use crate::buffers::{BUFFER_BYTES, Buffers};
 use crate::clock::Clock;
 use crate::encoder;
 use crate::governor::{Budget, Closed, Permit};
 use crate::model::{Chunk, Codec, Column, Origin, Reject, WireFormat};
 use crate::reader::csv::CsvText;
+use crate::reader::json::JsonText;
 use crate::reader::{self, Reader};
 use crate::telemetry::Progress;
 use cutter::Cutter;
 use outlet::Outlet;
 use relay::Courier;
+use relay_json::JsonRelay;
 use stages::{Assembly, Feed, Hands};
 
 pub use relay::Plan;
@@ -138,6 +146,8 @@ pub enum Source {
     Batches(Box<dyn Reader>),
     /// A CSV text whose records may travel as they are.
     Csv(CsvText, Plan),
+    /// A text of JSON records, whose values may travel as they are.
+    Json(JsonText),
 }
 
 /// Runs one input through the pipeline, on this thread and a few more. `tick` is called whenever something was read.
@@ -162,12 +172,18 @@ pub fn run(
     let (feed, hands): (Feed, Box<dyn Fn() -> Hands + '_>) = match source {
         Source::Batches(reader) => {
             let wire = options.wire;
-            (Feed::Batches(reader), Box::new(move || Hands::Encoder(encoder::new(wire, &columns))))
+            (Feed::Batches(reader), Box::new(move || Hands::Encoder(encoder::new(wire, &columns), BUFFER_BYTES)))
         }
         Source::Csv(text, plan) => {
             let CsvText { mut blocks, line, caster } = text;
             blocks.use_buffers(buffers.clone());
             (Feed::Blocks(blocks, line), Box::new(move || Hands::Relay(Box::new(Courier::new(&plan, &caster)))))
+        }
+        Source::Json(text) => {
+            let (JsonText { mut blocks, line, keys }, wire) = (text, options.wire);
+            blocks.use_buffers(buffers.clone());
+            let hands = move || Hands::JsonRelay(Box::new(JsonRelay::new(&keys, wire, &columns)));
+            (Feed::Blocks(blocks, line), Box::new(hands))
         }
     };
     let room = Budget::new(PIECES_BYTES_MAX);

@@ -10,13 +10,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::canonical;
+use super::kind::{Kind, Odd};
 use super::rows::{Rows, Slow};
 use crate::buffers::Buffers;
-use crate::encoder::{self, scalar};
-use crate::model::{Column, ColumnType, Origin, Relay, WireFormat};
-use crate::reader::cast::{number, time};
-use crate::reader::csv::{self, Block, Caster, Dialect, Extent, Form, Found, Glance, Outline, Span, Target, Walk};
-use crate::reader::{FieldRef, Projected, RECORD_BYTES_MAX};
+use crate::encoder;
+use crate::model::{Column, Origin, Relay, WireFormat};
+use crate::reader::csv::{self, Caster, Dialect, Extent, Form, Found, Glance, Outline, Span, Target, Walk};
+use crate::reader::{Block, FieldRef, Projected, RECORD_BYTES_MAX};
 
 /// A column, as the relay sees it.
 #[derive(Clone, Copy, Debug)]
@@ -27,46 +27,6 @@ struct Field {
     empty_is_text: bool,
     /// Which field of the record it is, from 0.
     source: usize,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    Boolean,
-    /// Integers of fewer digits than the first fit; the limits decide for those of just as many.
-    Integer(usize, Option<(i64, i64)>),
-    Float,
-    Double,
-    Decimal(u8, u8),
-    Date,
-    DateTime,
-    /// Text of at most so many bytes.
-    Text(usize),
-}
-
-impl Kind {
-    fn of(ty: &ColumnType) -> Option<Self> {
-        let integer = |digits, least: i64, most: i64| Self::Integer(digits, Some((least, most)));
-        Some(match ty {
-            ColumnType::Boolean => Self::Boolean,
-            ColumnType::TinyInt => integer(3, i8::MIN.into(), i8::MAX.into()),
-            ColumnType::SmallInt => integer(5, i16::MIN.into(), i16::MAX.into()),
-            ColumnType::Int => integer(10, i32::MIN.into(), i32::MAX.into()),
-            ColumnType::BigInt => integer(19, i64::MIN.into(), i64::MAX.into()),
-            ColumnType::LargeInt => Self::Integer(39, None),
-            ColumnType::Float => Self::Float,
-            ColumnType::Double => Self::Double,
-            ColumnType::Decimal { precision, scale } => Self::Decimal(*precision, *scale),
-            ColumnType::Date => Self::Date,
-            ColumnType::DateTime => Self::DateTime,
-            ColumnType::Char(bytes) | ColumnType::Varchar(bytes) => Self::Text(usize::try_from(*bytes).ok()?),
-            ColumnType::Json
-            | ColumnType::Varbinary(_)
-            | ColumnType::Array(_)
-            | ColumnType::Map(..)
-            | ColumnType::Struct(_)
-            | ColumnType::Other(_) => return None,
-        })
-    }
 }
 
 /// What is to be done with a field.
@@ -86,15 +46,6 @@ struct Change {
     index: usize,
     verdict: Verdict,
     span: Span,
-}
-
-/// The record is not a row that the relay can make.
-struct Odd;
-
-impl From<encoder::Unfit> for Odd {
-    fn from(_: encoder::Unfit) -> Self {
-        Self
-    }
 }
 
 /// How an input is relayed: the same for all threads.
@@ -179,7 +130,7 @@ impl Courier {
             same_order: plan.same_order,
             unchecked: plan.kind == Relay::Unchecked,
             walk: Walk::default(),
-            slow: Slow::new(&plan.columns),
+            slow: Slow::new(WireFormat::Csv, &plan.columns),
             changes: Vec::new(),
         }
     }
@@ -473,13 +424,7 @@ impl Field {
             }
             // Quotes that are not the wire's are taken off.
             _ if form == Form::Quoted && !same_marks => false,
-            Kind::Integer(digits, range) => canonical::integer(field, digits, range),
-            Kind::Decimal(precision, scale) => canonical::decimal(field, precision, scale),
-            Kind::Date => canonical::date(field),
-            Kind::DateTime => canonical::datetime(field),
-            Kind::Double => canonical::double(field),
-            Kind::Float => canonical::float(field),
-            Kind::Boolean => canonical::boolean(field),
+            kind => kind.is_canonical(field),
         };
         Ok(if as_it_is { Verdict::AsItIs } else { Verdict::Anew })
     }
@@ -503,33 +448,7 @@ impl Field {
                 Err(Odd)
             };
         }
-        let text = std::str::from_utf8(text).map_err(|_| Odd)?;
-        let parsed = |_| Odd;
-        match self.kind {
-            Kind::Boolean => match text {
-                "1" => out.extend_from_slice(b"true"),
-                "0" => out.extend_from_slice(b"false"),
-                _ if text.eq_ignore_ascii_case("true") => out.extend_from_slice(b"true"),
-                _ if text.eq_ignore_ascii_case("false") => out.extend_from_slice(b"false"),
-                _ => return Err(Odd),
-            },
-            Kind::Integer(_, range) => {
-                let value = number::integer(text).map_err(parsed)?;
-                if range.is_some_and(|(least, most)| !(i128::from(least)..=i128::from(most)).contains(&value)) {
-                    return Err(Odd);
-                }
-                scalar::integer(value, out);
-            }
-            Kind::Decimal(precision, scale) => {
-                scalar::decimal(number::decimal(text, precision, scale).map_err(parsed)?, scale, out);
-            }
-            Kind::Double => scalar::double(number::double(text).map_err(parsed)?, out)?,
-            Kind::Float => scalar::float(number::float(text).map_err(parsed)?, out)?,
-            Kind::Date => scalar::date(time::date(text).map_err(parsed)?, out)?,
-            Kind::DateTime => scalar::datetime(time::datetime(text).map_err(parsed)?, out)?,
-            Kind::Text(_) => unreachable!("written above"),
-        }
-        Ok(())
+        self.kind.write_anew(text, out)
     }
 }
 

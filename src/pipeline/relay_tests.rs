@@ -18,7 +18,7 @@ use crate::reader::{FieldRef, Projected};
 
 /// What a pipeline made of a text.
 #[derive(Debug, PartialEq)]
-struct Made {
+pub(super) struct Made {
     /// As a server reads them.
     rows: Vec<Vec<Value>>,
     /// Rows that went aside, as text.
@@ -30,10 +30,10 @@ struct Made {
     counted: (u64, u64),
 }
 
-fn made(source: Source, columns: &[Column]) -> Made {
+pub(super) fn made(source: Source, columns: &[Column], wire: WireFormat) -> Made {
     let options = Options {
         load_bytes: 1 << 20,
-        wire: WireFormat::Csv,
+        wire,
         codec: Codec::None,
         input: 0,
         columns: columns.to_vec(),
@@ -44,7 +44,11 @@ fn made(source: Source, columns: &[Column]) -> Made {
     let result = run(source, || {}, options, &context, &mut sink);
     let text = |side| sink.cuts.iter().filter(|cut| cut.side == side).flat_map(|cut| cut.chunk.body.concat()).collect();
     let main: Vec<u8> = text(false);
-    let rows = oracle::csv(columns, &main).unwrap_or_else(|error| panic!("{error}: {}", main.escape_ascii()));
+    let rows = match wire {
+        WireFormat::Csv => oracle::csv(columns, &main),
+        WireFormat::Json => oracle::json(columns, &main),
+    };
+    let rows = rows.unwrap_or_else(|error| panic!("{error}: {}", main.escape_ascii()));
     let place = |cut: &Cut| (cut.side, cut.chunk.from.line, cut.chunk.from.byte, cut.chunk.to.line, cut.chunk.to.byte);
     let failure = result.err().map(|failure| match failure {
         Failure::Reading(error) => error.to_string(),
@@ -72,20 +76,26 @@ fn compare(
     let columns: Vec<Column> = projected.iter().map(|projected| projected.column.clone()).collect();
     let (path, stream) = (Path::new("x.csv"), || Box::new(Cursor::new(text.to_vec())));
     let reader = CsvReader::new(path, stream(), dialect.clone(), projected.to_vec(), fields);
-    let mut slow = made(Source::Batches(Box::new(reader)), &columns);
+    let mut slow = made(Source::Batches(Box::new(reader)), &columns, WireFormat::Csv);
     let plan = Plan::of(dialect, WireFormat::Csv, projected, fields, !unchecked).expect("types of one value");
     assert_eq!(plan.kind() == Relay::Unchecked, unchecked && fields > 1);
     let text =
         CsvText::open(path, stream(), dialect.clone(), projected, fields).unwrap().with_blocks_of(block_bytes, blindly);
-    let quick = made(Source::Csv(text, plan), &columns);
-    if slow.failure.is_some() {
-        // A chunk that is not full is dropped with the input's end.
-        (slow.rows, slow.aside, slow.places) = (Vec::new(), Vec::new(), Vec::new());
-    }
+    let quick = made(Source::Csv(text, plan), &columns, WireFormat::Csv);
+    slow.drop_unfinished();
     assert_eq!(quick, slow);
 }
 
-const TYPES: [&str; 12] = [
+impl Made {
+    /// A chunk that is not full is dropped with the input's end.
+    pub(super) fn drop_unfinished(&mut self) {
+        if self.failure.is_some() {
+            (self.rows, self.aside, self.places) = (Vec::new(), Vec::new(), Vec::new());
+        }
+    }
+}
+
+pub(super) const TYPES: [&str; 12] = [
     "INT",
     "VARCHAR(6)",
     "DECIMAL(5,2)",
@@ -100,7 +110,7 @@ const TYPES: [&str; 12] = [
     "CHAR(3)",
 ];
 
-const VALUES: [&str; 64] = [
+pub(super) const VALUES: [&str; 64] = [
     "1",
     "-7",
     "0",

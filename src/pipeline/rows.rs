@@ -66,8 +66,8 @@ pub(super) struct Slow {
 }
 
 impl Slow {
-    pub(super) fn new(columns: &[Column]) -> Self {
-        Self { batch: BatchBuilder::new(columns), encoder: encoder::new(WireFormat::Csv, columns) }
+    pub(super) fn new(wire: WireFormat, columns: &[Column]) -> Self {
+        Self { batch: BatchBuilder::new(columns), encoder: encoder::new(wire, columns) }
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -3,7 +3,7 @@
 //! Each piece travels with the place where its rows are awaited, so that they are taken in the order of the input whoever is
 //! done first: what becomes of a piece depends on its bytes alone, never on the number of threads (LABEL-1).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded, select};
@@ -12,14 +12,15 @@ use super::chunker::Filled;
 use super::cutter::{Cutter, after};
 use super::outlet::Outlet;
 use super::relay::Courier;
+use super::relay_json::JsonRelay;
 use super::rows::Rows;
 use super::{Failure, PIECES_BYTES_MAX, Stopped};
 use crate::buffers::{BUFFER_BYTES, Buffers};
 use crate::encoder::Encoder;
 use crate::governor::{Budget, Permit};
 use crate::model::{Batch, Chunk, Codec, Origin, Reject};
-use crate::reader::csv::{self, Block, Blocks};
-use crate::reader::{self, BATCH_BYTES_TARGET, RECORD_BYTES_MAX, Reader};
+use crate::reader::{self, BATCH_BYTES_TARGET, Block, Blocks, RECORD_BYTES_MAX, Reader};
+use crate::reader::{csv, json};
 use crate::telemetry::{Progress, Stage};
 
 /// Where pieces come from.
@@ -31,8 +32,10 @@ pub(super) enum Feed {
 
 /// What makes rows of a piece.
 pub(super) enum Hands {
-    Encoder(Box<dyn Encoder>),
+    /// With the room that the text of the last batch has taken.
+    Encoder(Box<dyn Encoder>, usize),
     Relay(Box<Courier>),
+    JsonRelay(Box<JsonRelay>),
 }
 
 /// Something to work on: a part of the input, or a chunk that is full.
@@ -137,16 +140,34 @@ impl Hands {
                 let (chunk, permit) = filled.compress(codec);
                 Done::Chunk(chunk, permit)
             }
-            (Self::Encoder(encoder), Piece::Batch(batch, rejects)) => {
-                let mut rows = Rows { text: buffers.empty(BUFFER_BYTES), rejects, ..Rows::default() };
+            (Self::Encoder(encoder, room), Piece::Batch(batch, rejects)) => {
+                // Text that outgrows its buffer is copied, and the pages of the new one are fresh.
+                let mut rows = Rows { text: buffers.empty(*room), rejects, ..Rows::default() };
                 rows.append(&batch, encoder.as_mut());
+                *room = (rows.text.len() + rows.text.len() / 8).max(BUFFER_BYTES);
                 Done::Rows(rows)
             }
-            (Self::Relay(relay), Piece::Block(block)) => {
-                let rows = relay.rows(&block, buffers);
+            (hands, Piece::Block(block)) => {
+                let rows = hands.relay(&block, buffers);
                 Done::Block(block, rows)
             }
             _ => unreachable!("a pipeline has pieces of one kind, and hands for them"),
+        }
+    }
+
+    fn relay(&mut self, block: &Block, buffers: &Buffers) -> Rows {
+        match self {
+            Self::Relay(relay) => relay.rows(block, buffers),
+            Self::JsonRelay(relay) => relay.rows(block, buffers),
+            Self::Encoder(..) => unreachable!("an encoder is given batches"),
+        }
+    }
+
+    /// What is wrong with an input that ends within the record that starts at `pending`, in which something `open`s.
+    fn cut_off(&self, path: &Path, origin: Origin, pending: &[u8], open: usize) -> reader::Error {
+        match self {
+            Self::JsonRelay(_) => json::cut_off(path, origin),
+            _ => csv::open_quote(path, origin, pending, open),
         }
     }
 }
@@ -226,8 +247,7 @@ impl Assembly {
     }
 
     fn make_again(&mut self, block: &Block) -> Rows {
-        let Hands::Relay(relay) = &mut self.hands else { unreachable!("only blocks leave a rest") };
-        relay.rows(block, &self.buffers)
+        self.hands.relay(block, &self.buffers)
     }
 
     fn accept(&mut self, block: &Block, rows: Rows, outlet: &mut Outlet) -> Result<(), Failure> {
@@ -239,7 +259,7 @@ impl Assembly {
         let failure = if let Some(origin) = too_long {
             self.too_long(after(origin, before))
         } else if let Some((start, open)) = open_quote {
-            csv::open_quote(&self.path, at(start), &block.bytes[start..], open)
+            self.hands.cut_off(&self.path, at(start), &block.bytes[start..], open)
         } else if let Some(start) = rest {
             if block.bytes.len() - start <= RECORD_BYTES_MAX {
                 self.rest = Some(Block { bytes: block.bytes.slice(start..), byte: at(start).byte, last: true });

@@ -14,6 +14,8 @@
 
 mod arrow_ipc;
 mod batches;
+mod bits;
+mod blocks;
 pub mod cast;
 mod columnar;
 pub mod csv;
@@ -30,6 +32,7 @@ pub mod reject;
 mod stored;
 mod window;
 
+pub(crate) use blocks::{Block, Blocks};
 pub use columnar::row_as_json;
 pub use error::{Cause, Error};
 pub use format::{Compression, Format};

@@ -13,7 +13,7 @@ use super::cell::Cell;
 
 /// A JSON value, taken apart one level deep. The parts stay text, so that numbers keep their digits.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::reader) enum Node<'a> {
+pub(crate) enum Node<'a> {
     Null,
     Bool(bool),
     Number(&'a str),
@@ -25,7 +25,7 @@ pub(in crate::reader) enum Node<'a> {
 
 impl<'a> Node<'a> {
     /// Takes a JSON text apart.
-    pub(in crate::reader) fn parse(text: &'a str) -> Result<Self, serde_json::Error> {
+    pub(crate) fn parse(text: &'a str) -> Result<Self, serde_json::Error> {
         let text = text.trim_ascii();
         if let Some(plain) = plain(text) {
             return Ok(plain);
@@ -128,7 +128,7 @@ impl<'de> Deserialize<'de> for Entries<'de> {
 
 /// Appends a JSON document without the spaces between its parts. Everything else stays as it is written: the digits of
 /// numbers, the escapes of strings, and keys that occur twice.
-pub(super) fn compact(text: &str, out: &mut String) -> Result<(), serde_json::Error> {
+pub(crate) fn compact(text: &str, out: &mut String) -> Result<(), serde_json::Error> {
     // A full parse, because what merely skips a value lets lone surrogates through, and one of them makes the server
     // refuse a whole load.
     serde_json::from_str::<serde_json::Value>(text)?;

@@ -34,7 +34,8 @@ pub(crate) mod time;
 pub use batch::BatchBuilder;
 pub use cell::Cell;
 pub use column::ColumnBuilder;
-pub(in crate::reader) use json::{Node, write as write_json};
+pub(in crate::reader) use json::write as write_json;
+pub(crate) use json::{Node, compact};
 pub(in crate::reader) use number::is_exact_double;
 
 use crate::model::ColumnType;

@@ -7,8 +7,8 @@ use arrow::array::{
 };
 use arrow::compute::cast;
 use arrow::datatypes::{
-    ArrowPrimitiveType, ByteArrayType, DataType, Date32Type, Decimal128Type, Field, FieldRef, Float32Type, Float64Type,
-    TimeUnit, TimestampMicrosecondType,
+    ArrowPrimitiveType, ByteArrayType, DataType, Date32Type, Decimal64Type, Decimal128Type, Field, FieldRef,
+    Float32Type, Float64Type, TimeUnit, TimestampMicrosecondType,
 };
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
@@ -33,6 +33,9 @@ pub(super) struct Fault {
 
 /// Converts an array to what `column` wants.
 pub(super) fn convert(source: &ArrayRef, column: &Column) -> Result<Made, ArrowError> {
+    if let Some(array) = as_it_is(source, column) {
+        return Ok(Made { array, faults: Vec::new() });
+    }
     let source = plain(source, is_text(&column.ty))?;
     if let Some(array) = fast(&source, column) {
         debug_assert_eq!(array.data_type(), &column.ty.arrow());
@@ -102,6 +105,28 @@ fn slow(source: &ArrayRef, column: &Column) -> Made {
         }
     }
     Made { array: builder.finish(), faults }
+}
+
+/// The array as it is if encoders take it so, although it is not the column's Arrow type: text in views, decimals in 64 bits.
+fn as_it_is(source: &ArrayRef, column: &Column) -> Option<ArrayRef> {
+    if !column.nullable && source.logical_null_count() > 0 {
+        return None;
+    }
+    let fits = match (&column.ty, source.data_type()) {
+        (ColumnType::Char(bytes_max) | ColumnType::Varchar(bytes_max), DataType::Utf8View) => {
+            source.as_string_view().lengths().all(|length| length <= *bytes_max)
+        }
+        (ColumnType::Decimal { precision, scale }, DataType::Decimal64(_, other))
+            if i16::from(*scale) == i16::from(*other) =>
+        {
+            // A type of more digits takes them all.
+            10_u64
+                .checked_pow(u32::from(*precision))
+                .is_none_or(|end| all(source.as_primitive::<Decimal64Type>(), |value| value.unsigned_abs() < end))
+        }
+        _ => false,
+    };
+    fits.then(|| Arc::clone(source))
 }
 
 /// The array as it is, or a lossless cast of it, if every value passes the column's checks.

@@ -25,12 +25,11 @@ use std::sync::Arc;
 
 use arrow::array::{Array as _, ArrayRef, AsArray as _, BooleanArray, StringArray};
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{DataType, Schema, TimestampMicrosecondType, TimestampNanosecondType};
+use arrow::datatypes::{DataType, Field, Schema, TimestampMicrosecondType, TimestampNanosecondType};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use super::cast::Cell;
 use super::{BATCH_BYTES_TARGET, BATCH_ROWS_MAX, Error, FieldRef, Projected, Reader};
-use crate::model::table::arrow_schema;
 use crate::model::{Batch, Column, Origin, Reject};
 use crate::telemetry::panics;
 
@@ -146,7 +145,12 @@ impl<B: Blocks> ColumnarReader<B> {
             }
             arrays.push(made.array);
         }
-        let schema = arrow_schema(&self.columns.iter().map(|(column, _)| column.clone()).collect::<Vec<_>>());
+        let fields = self.columns.iter().zip(&arrays);
+        let schema = Arc::new(Schema::new(
+            fields
+                .map(|((column, _), array)| Field::new(&column.name, array.data_type().clone(), true))
+                .collect::<Vec<_>>(),
+        ));
         let options = RecordBatchOptions::new().with_row_count(Some(count));
         let rows = RecordBatch::try_new_with_options(schema, arrays, &options)
             .expect("every column is converted to its Arrow type, row by row");
@@ -207,10 +211,17 @@ impl<B: Blocks> ColumnarReader<B> {
 /// How many rows of a block make a batch. It follows from the values alone, not from how memory happens to be allocated,
 /// so that the same input is always cut alike (LABEL-1).
 fn step(rows: &RecordBatch) -> usize {
-    let bytes: usize =
-        rows.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or_default()).sum();
+    let bytes: usize = rows.columns().iter().map(bytes).sum();
     let fitting = rows.num_rows().saturating_mul(BATCH_BYTES_TARGET) / bytes.max(1);
     fitting.clamp(1, BATCH_ROWS_MAX)
+}
+
+fn bytes(column: &ArrayRef) -> usize {
+    match column.as_string_view_opt() {
+        // Views share what they show with their neighbours.
+        Some(views) => views.lengths().map(|length| size_of::<u128>() + length as usize).sum(),
+        None => column.to_data().get_slice_memory_size().unwrap_or_default(),
+    }
 }
 
 /// Runs a decoder of the Arrow libraries. They are written for files that are whole: some kinds of damage make them panic,

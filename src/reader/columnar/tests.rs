@@ -72,6 +72,12 @@ fn read(bytes: &[u8], columns: &[(Column, usize)]) -> Result<(RecordBatch, Vec<u
         batches.push(batch.rows);
     }
     let schema = crate::model::table::arrow_schema(&columns.iter().map(|it| it.0.clone()).collect::<Vec<_>>());
+    // Encoders take some columns in another type; what is in them is the same.
+    let typed = |rows: &RecordBatch| {
+        let columns = rows.columns().iter().zip(schema.fields()).map(|(array, field)| cast(array, field.data_type()));
+        RecordBatch::try_new(Arc::clone(&schema), columns.collect::<Result<_, _>>().unwrap()).unwrap()
+    };
+    let batches: Vec<RecordBatch> = batches.iter().map(typed).collect();
     Ok((concat_batches(&schema, &batches).unwrap(), lines, rejects))
 }
 

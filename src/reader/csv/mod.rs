@@ -11,8 +11,6 @@
 //! - A record with another number of fields, with text behind a closing quote, or with bytes that are no UTF-8 is a
 //!   reject. A quote still open at the end of the input is an [`Error`]: where its record ends is anybody's guess.
 
-mod bits;
-mod blocks;
 mod dialect;
 mod outline;
 mod record;
@@ -29,13 +27,13 @@ use std::sync::Arc;
 use crate::model::{Batch, Column, Origin, Reject, Rule};
 
 use super::batches::{Batches, Records};
+use super::blocks::{Blocks, Cuts};
 use super::cast::{BatchBuilder, Cell, rule};
 use super::finder::{self, Wanted};
 use super::window::{Window, line_ends};
 use super::{Error, FieldRef, Projected, Reader};
 use record::{Scan, scan};
 
-pub(crate) use blocks::{Block, Blocks};
 pub use dialect::{Dialect, sniff};
 pub(crate) use outline::Outline;
 pub(crate) use record::{Extent, Form, Span, value};
@@ -111,7 +109,7 @@ impl CsvText {
         let caster = Caster::new(dialect, projected, fields_expected);
         let mut records = CsvRecords::new(Window::new(path, stream), caster);
         records.open()?;
-        let (blocks, line) = Blocks::from_window(records.window, records.caster.dialect.quote);
+        let (blocks, line) = Blocks::from_window(records.window, Cuts::Quotes(records.caster.dialect.quote));
         Ok(Self { blocks, line, caster: Arc::new(records.caster) })
     }
 }

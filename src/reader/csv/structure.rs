@@ -8,7 +8,7 @@
 
 #![expect(clippy::inline_always, reason = "what is not inlined is not compiled for the caller's instructions")]
 
-use super::bits::{BLOCK, Masks, Scan, parity, scan};
+use crate::reader::bits::{BLOCK, Masks, Scan, parity, scan};
 
 /// The places in a block that matter. Kept from block to block for its buffers.
 #[derive(Debug, Default)]

@@ -11,24 +11,31 @@
 
 mod frame;
 mod layout;
+mod object;
+mod row;
 mod sample;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::model::{Batch, Column, Origin, Reject, Rule};
 
 use super::batches::{Batches, Records};
-use super::cast::{BatchBuilder, Cell, Node, rule};
+use super::blocks::{Blocks, Cuts};
+use super::cast::{BatchBuilder, Node, rule};
 use super::finder::{self, Wanted};
-use super::window::{Window, line_ends};
-use super::{Error, FieldRef, Projected, Reader};
+use super::window::{BYTE_ORDER_MARK, Window, line_ends};
+use super::{Error, Projected, Reader};
 use layout::{Layout, Step};
+use row::Wrong;
 
+pub(crate) use super::bits::odd_bytes;
+pub(crate) use object::{Object, Shape, Value, is_number};
+pub(crate) use row::{Keys, Made, Row};
 pub use sample::keys;
 pub(super) use sample::{Objects, no_object};
 
@@ -59,24 +66,8 @@ impl JsonReader {
     }
 
     fn over(window: Window, projected: Vec<Projected>, known: Option<HashSet<String>>) -> Self {
-        let mut slots = HashMap::new();
-        let targets = projected
-            .iter()
-            .map(|projected| {
-                let FieldRef::Name(key) = &projected.source else { unreachable!("JSON keys are found by name") };
-                let next = slots.len();
-                let slot = *slots.entry(key.clone()).or_insert(next);
-                Target { name: projected.column.name.clone(), slot }
-            })
-            .collect();
-        let found = vec![None; slots.len()];
-        let records = JsonRecords {
-            window,
-            layout: Layout::Start,
-            start: None,
-            row: Row { targets, slots, known, found },
-            wanted: None,
-        };
+        let row = Row::new(Arc::new(Keys::new(&projected, known)));
+        let records = JsonRecords { window, layout: Layout::Start, start: None, row, wanted: None };
         let columns: Vec<Column> = projected.into_iter().map(|projected| projected.column).collect();
         Self(Batches::new(records, &columns))
     }
@@ -141,25 +132,21 @@ impl JsonRecords {
     /// Makes a row or a reject of a framed record.
     fn record(&mut self, bytes: usize, batch: &mut BatchBuilder, rejects: &mut Vec<Reject>) -> Result<(), Error> {
         let raw = &self.window.pending()[..bytes];
-        let rule = match std::str::from_utf8(raw).map(Node::parse) {
-            Ok(Ok(Node::Object(_))) if self.wanted.is_some() => {
-                let origin = self.window.origin();
-                if self.wanted.as_mut().is_some_and(|wanted| wanted.remove(&origin.byte)) {
-                    let raw = raw.trim_ascii_end().to_vec();
-                    batch.reject_record(finder::found(origin, raw), rejects);
-                }
+        let origin = self.window.origin();
+        let made = match &mut self.wanted {
+            Some(wanted) => found(wanted, raw, origin, batch, rejects),
+            None => self.row.record(raw, origin, batch, rejects),
+        };
+        let rule = match made {
+            Ok(()) => {
                 self.consume(bytes);
                 return Ok(());
             }
-            Ok(Ok(Node::Object(entries))) => {
-                self.row.append(&entries, raw, self.window.origin(), batch, rejects);
-                self.consume(bytes);
-                return Ok(());
+            Err(Wrong::Rule(rule)) => rule,
+            Err(Wrong::Syntax(error)) if self.layout == Layout::Lines => {
+                return self.reject_rest(bytes, &error, batch, rejects);
             }
-            Ok(Ok(_)) => rule::not_an_object(),
-            Ok(Err(error)) if self.layout == Layout::Lines => return self.reject_rest(bytes, &error, batch, rejects),
-            Ok(Err(error)) => rule::json_syntax(&error),
-            Err(_) => rule::not_utf8(),
+            Err(Wrong::Syntax(error)) => rule::json_syntax(&error),
         };
         batch.reject_record(self.whole(bytes, rule), rejects);
         self.consume(bytes);
@@ -188,18 +175,13 @@ impl JsonRecords {
 
     /// Rejects lines that are no record.
     fn reject_lines(&mut self, bytes: usize, batch: &mut BatchBuilder, rejects: &mut Vec<Reject>) {
-        let rule = match std::str::from_utf8(&self.window.pending()[..bytes]).map(Node::parse) {
-            Ok(Ok(_)) => rule::not_an_object(),
-            Ok(Err(error)) => rule::json_syntax(&error),
-            Err(_) => rule::not_utf8(),
-        };
+        let rule = row::no_record(&self.window.pending()[..bytes]);
         batch.reject_record(self.whole(bytes, rule), rejects);
         self.consume(bytes);
     }
 
     fn whole(&self, bytes: usize, rule: Rule) -> Reject {
-        let raw = self.window.pending()[..bytes].trim_ascii_end().to_vec();
-        Reject { origin: self.window.origin(), column: None, value: None, rule, raw }
+        row::whole(&self.window.pending()[..bytes], self.window.origin(), rule)
     }
 
     fn open(&self, what: &str) -> Error {
@@ -214,57 +196,76 @@ impl JsonRecords {
     }
 }
 
-/// A column to fill, and which of the keys it is filled from.
-struct Target {
-    name: String,
-    slot: usize,
-}
-
-/// Turns records into rows.
-struct Row {
-    targets: Vec<Target>,
-    /// The keys that are read. Two columns may share one.
-    slots: HashMap<String, usize>,
-    known: Option<HashSet<String>>,
-    /// Which entry of the record each key was found at.
-    found: Vec<Option<usize>>,
-}
-
-impl Row {
-    fn append(
-        &mut self,
-        entries: &[(Cow<'_, str>, &str)],
-        raw: &[u8],
-        origin: Origin,
-        batch: &mut BatchBuilder,
-        rejects: &mut Vec<Reject>,
-    ) {
-        let reject = |column, value, rule| Reject { origin, column, value, rule, raw: raw.to_vec() };
-        if let Err(rule) = self.find(entries.iter().map(|(key, _)| key.as_ref())) {
-            return batch.reject_record(reject(None, None, rule), rejects);
-        }
-        batch.start_row(origin);
-        for (index, column) in self.targets.iter().enumerate() {
-            let cell = self.found[column.slot].map_or(Cell::Null, |entry| Cell::Json(entries[entry].1));
-            if let Err(rule) = batch.append(index, &cell) {
-                let reject = reject(Some(column.name.clone()), Some(cell.shown()), rule);
-                return batch.reject_row(reject, rejects);
+/// Takes a record out as a reject, if it is among the wanted ones.
+fn found(
+    wanted: &mut Wanted,
+    raw: &[u8],
+    origin: Origin,
+    batch: &mut BatchBuilder,
+    rejects: &mut Vec<Reject>,
+) -> Result<(), Wrong> {
+    match std::str::from_utf8(raw).map(Node::parse) {
+        Ok(Ok(Node::Object(_))) => {
+            if wanted.remove(&origin.byte) {
+                batch.reject_record(finder::found(origin, raw.trim_ascii_end().to_vec()), rejects);
             }
+            Ok(())
         }
+        Ok(Ok(_)) => Err(Wrong::Rule(rule::not_an_object())),
+        Ok(Err(error)) => Err(Wrong::Syntax(error)),
+        Err(_) => Err(Wrong::Rule(rule::not_utf8())),
     }
+}
 
-    /// Notes where the keys are.
-    fn find<'a>(&mut self, keys: impl Iterator<Item = &'a str>) -> Result<(), Rule> {
-        self.found.fill(None);
-        for (entry, key) in keys.enumerate() {
-            if let Some(slot) = self.slots.get(key) {
-                if self.found[*slot].replace(entry).is_some() {
-                    return Err(rule::duplicate_key(key));
-                }
-            } else if self.known.as_ref().is_some_and(|known| !known.contains(key)) {
-                return Err(rule::unknown_key(key));
-            }
-        }
-        Ok(())
+/// A text of JSON records in blocks, which several threads may read.
+pub struct JsonText {
+    /// Its blocks.
+    pub(crate) blocks: Blocks,
+    /// The line on which the first of them starts.
+    pub(crate) line: u64,
+    /// Which keys are read.
+    pub(crate) keys: Arc<Keys>,
+}
+
+impl JsonText {
+    /// The same as for [`JsonReader::new`]. The text is one of lines: see [`is_lines`].
+    ///
+    /// # Errors
+    /// When the start of the input cannot be read.
+    pub(crate) fn open(
+        path: &Path,
+        stream: Box<dyn Read + Send>,
+        projected: &[Projected],
+        known: Option<HashSet<String>>,
+    ) -> Result<Self, Error> {
+        let mut window = Window::new(path, stream);
+        window.open()?;
+        let (blocks, line) = Blocks::from_window(window, Cuts::Objects);
+        Ok(Self { blocks, line, keys: Arc::new(Keys::new(projected, known)) })
+    }
+}
+
+/// An input that ends within the record that starts here.
+pub(crate) fn cut_off(path: &Path, origin: Origin) -> Error {
+    let what = "a JSON value that starts here".into();
+    Error::Truncated { path: path.to_owned(), at: Some(origin), what, source: None }
+}
+
+/// How far into a text an object has to begin a line, so that it can be cut there: as far as two or three blocks reach.
+const FIRST_CUT_BYTES: usize = 1 << 20;
+
+/// Whether a text that begins like this has objects at the start of lines, and not within an array.
+pub(super) fn is_lines(sample: &[u8], at_end: bool) -> bool {
+    let text = sample.strip_prefix(BYTE_ORDER_MARK).unwrap_or(sample);
+    let start = text.trim_ascii_start();
+    let head = &text[..text.len().min(FIRST_CUT_BYTES)];
+    start.first().is_some_and(|byte| *byte != b'[') && (at_end || memchr::memmem::find(head, b"\n{").is_some())
+}
+
+#[cfg(test)]
+impl JsonText {
+    /// In blocks of about so many bytes.
+    pub(crate) fn with_blocks_of(self, bytes: usize) -> Self {
+        Self { blocks: self.blocks.with_size(bytes, false), ..self }
     }
 }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::*;
 use crate::model::ColumnType;
+use crate::reader::FieldRef;
 
 /// Everything an input gives, read as JSON columns: NULL is a missing key or `null`.
 #[derive(Debug, Default)]

@@ -26,7 +26,7 @@ use super::csv::{self, CsvReader, CsvText, Dialect};
 use super::decompress::decompress;
 use super::finder::{RowFinder, Wanted};
 use super::format::{Compression, Format, detect};
-use super::json::{self, JsonReader};
+use super::json::{self, JsonReader, JsonText};
 use super::mapping::{FieldKind, SourceFields};
 use super::parquet::Footer;
 use super::stored::{CountedFile, CountedStream, Counter};
@@ -327,6 +327,24 @@ impl Probed {
         let Body::Csv(text, dialect) = self.body else { unreachable!("the caller has asked") };
         let count = csv::fields(&self.path, &text.sample, text.at_end, &dialect)?.len();
         CsvText::open(&self.path, text.into_stream(), dialect, projected, count)
+    }
+
+    /// Whether the input is JSON that several threads may read.
+    #[must_use]
+    pub fn is_json_lines(&self) -> bool {
+        matches!(&self.body, Body::Json(text) if json::is_lines(&text.sample, text.at_end))
+    }
+
+    /// The same as [`into_reader`](Self::into_reader), for a JSON text that several threads are to read.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// When the input is none: ask [`is_json_lines`](Self::is_json_lines).
+    pub(crate) fn into_json(self, projected: &[Projected], known: Option<HashSet<String>>) -> Result<JsonText, Error> {
+        let Body::Json(text) = self.body else { unreachable!("the caller has asked") };
+        JsonText::open(&self.path, text.into_stream(), projected, known)
     }
 
     /// Reads the input from its first byte. `known` are the keys that records of a JSON input may have; see

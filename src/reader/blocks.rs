@@ -1,9 +1,10 @@
-//! [`Blocks`]: a CSV text in pieces that end where records seem to end, to be read side by side.
+//! [`Blocks`]: a text in pieces that end where records seem to end, to be read side by side.
 //!
-//! A block is cut at its last line end. Where the head of the input has line ends within quotes, it is the last one before
-//! which the quotes are even in number: there a record ends, if quotes stand only around fields and doubled within them.
-//! Whoever reads a block finds out whether its last record ends with it. Where it does not, the cut was wrong, and the rest
-//! belongs in front of the next block: slower, and as exact.
+//! CSV is cut at the last line end of a block. Where the head of the input has line ends within quotes, it is the last one
+//! before which the quotes are even in number: there a record ends, if quotes stand only around fields and doubled within
+//! them. JSON is cut at a line end before a `{`, where an object begins unless it is within another one. Whoever reads a
+//! block finds out whether its last record ends with it. Where it does not, the cut was wrong, and the rest belongs in front
+//! of the next block: slower, and as exact.
 
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -31,12 +32,53 @@ pub(crate) struct Block {
     pub(crate) last: bool,
 }
 
+/// Where a text may be cut.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Cuts {
+    /// At line ends that this byte is not around, if it ever is.
+    Quotes(Option<u8>),
+    /// At line ends before objects.
+    Objects,
+}
+
+impl Cuts {
+    /// Where to cut what follows this head: quotes are looked at where it has line ends within them.
+    fn after(self, head: &[u8]) -> Self {
+        match self {
+            Self::Quotes(quote) => Self::Quotes(quote.filter(|quote| has_quoted_line_end(head, *quote))),
+            Self::Objects => Self::Objects,
+        }
+    }
+
+    /// Behind the last line end in `bytes` that may be one.
+    fn last(self, bytes: &[u8]) -> Option<usize> {
+        match self {
+            Self::Quotes(quote) => outside(bytes, quote),
+            Self::Objects => memchr::memmem::rfind(bytes, b"\n{").map(|line_end| line_end + 1),
+        }
+    }
+}
+
+/// Behind the last line end before which there is an even number of quotes.
+fn outside(bytes: &[u8], quote: Option<u8>) -> Option<usize> {
+    let quotes = |bytes: &[u8]| quote.map_or(0, |quote| memchr_iter(quote, bytes).count());
+    let mut odd = quotes(bytes) % 2 == 1;
+    let mut end = bytes.len();
+    loop {
+        let line_end = memrchr(b'\n', &bytes[..end])?;
+        odd ^= quotes(&bytes[line_end..end]) % 2 == 1;
+        if !odd {
+            return Some(line_end + 1);
+        }
+        end = line_end;
+    }
+}
+
 /// Cuts an input into blocks.
 pub(crate) struct Blocks {
     path: PathBuf,
     stream: Box<dyn Read + Send>,
-    /// The quote, where line ends may stand within quotes.
-    quote: Option<u8>,
+    cuts: Cuts,
     /// What was read and not handed out yet; it starts at a record.
     rest: Vec<u8>,
     /// Where it starts in the input.
@@ -48,13 +90,13 @@ pub(crate) struct Blocks {
 
 impl Blocks {
     /// Goes on from where a window stands. Also says on which line that is.
-    pub(super) fn from_window(window: Window, quote: Option<u8>) -> (Self, u64) {
+    pub(super) fn from_window(window: Window, cuts: Cuts) -> (Self, u64) {
         let Origin { line, byte } = window.origin();
         let ended = window.at_end();
         let (path, rest, stream) = window.into_parts();
-        let quote = quote.filter(|quote| has_quoted_line_end(&rest, *quote));
+        let cuts = cuts.after(&rest);
         let buffers = Buffers::default();
-        (Self { path, stream, quote, rest, byte, ended, block_bytes: BLOCK_BYTES, buffers }, line)
+        (Self { path, stream, cuts, rest, byte, ended, block_bytes: BLOCK_BYTES, buffers }, line)
     }
 
     /// What the input is called in errors.
@@ -70,8 +112,8 @@ impl Blocks {
     /// In other sizes; `blindly` without a look at quotes, as after a head without any.
     #[cfg(test)]
     pub(super) fn with_size(self, block_bytes: usize, blindly: bool) -> Self {
-        let quote = self.quote.filter(|_| !blindly);
-        Self { block_bytes, quote, ..self }
+        let cuts = if blindly { self.cuts.after(&[]) } else { self.cuts };
+        Self { block_bytes, cuts, ..self }
     }
 
     /// The next block; none at the end.
@@ -87,7 +129,7 @@ impl Blocks {
             if filled == 0 {
                 return Ok(None);
             }
-            match self.cut(&bytes[..filled]) {
+            match self.cuts.last(&bytes[..filled]) {
                 _ if self.ended => break filled,
                 Some(end) => break end,
                 // No record is longer: what has no cut until then is for the reader to complain about.
@@ -114,21 +156,6 @@ impl Blocks {
             }
         }
         Ok(filled)
-    }
-
-    /// Where the last record ends that ends in `bytes`.
-    fn cut(&self, bytes: &[u8]) -> Option<usize> {
-        let quotes = |bytes: &[u8]| self.quote.map_or(0, |quote| memchr_iter(quote, bytes).count());
-        let mut odd = quotes(bytes) % 2 == 1;
-        let mut end = bytes.len();
-        loop {
-            let line_end = memrchr(b'\n', &bytes[..end])?;
-            odd ^= quotes(&bytes[line_end..end]) % 2 == 1;
-            if !odd {
-                return Some(line_end + 1);
-            }
-            end = line_end;
-        }
     }
 }
 

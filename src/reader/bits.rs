@@ -52,6 +52,65 @@ pub(super) fn parity(mut mask: u64) -> u64 {
     mask
 }
 
+/// Where the first byte stands that a JSON string does not hold as it is: a quote, a backslash, a control character.
+#[inline]
+pub(super) fn first_in_string(bytes: &[u8]) -> Option<usize> {
+    let (blocks, rest) = bytes.as_chunks::<SMALL>();
+    for (index, block) in blocks.iter().enumerate() {
+        let mask = special(block);
+        if mask != 0 {
+            return Some(index * SMALL + mask.trailing_zeros() as usize);
+        }
+    }
+    let found = rest.iter().position(|byte| is_special(*byte));
+    found.map(|at| blocks.len() * SMALL + at)
+}
+
+/// Which of the bytes from `start` to `end` are no digits: the bit of each; all of them where they are more than 64.
+#[inline]
+pub(crate) fn odd_bytes(around: &[u8], start: usize, end: usize) -> u64 {
+    let length = end - start;
+    match around[start..].first_chunk::<SMALL>() {
+        Some(block) if length <= SMALL => u64::from(odd(block)) & ((1 << length) - 1),
+        _ if length > BLOCK => u64::MAX,
+        _ => {
+            let bytes = around[start..end].iter().enumerate();
+            bytes.fold(0, |mask, (at, byte)| mask | u64::from(!byte.is_ascii_digit()) << at)
+        }
+    }
+}
+
+/// The bit of each byte that is no digit.
+#[inline]
+fn odd(block: &[u8; SMALL]) -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    #[expect(unsafe_code, reason = "SSE2 is a part of x86-64")]
+    unsafe {
+        x86::odd_sse2(block)
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    block.iter().enumerate().fold(0, |mask, (at, byte)| mask | u32::from(!byte.is_ascii_digit()) << at)
+}
+
+/// The bytes that are looked at together where texts are short.
+const SMALL: usize = 16;
+
+fn is_special(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+/// The bit of each byte that a JSON string does not hold as it is.
+#[inline]
+fn special(block: &[u8; SMALL]) -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    #[expect(unsafe_code, reason = "SSE2 is a part of x86-64")]
+    unsafe {
+        x86::special_sse2(block)
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    block.iter().enumerate().fold(0, |mask, (at, byte)| mask | u32::from(is_special(*byte)) << at)
+}
+
 /// Plain arithmetic, eight bytes at a time.
 #[cfg(any(test, not(target_arch = "x86_64")))]
 pub(super) struct Portable;
@@ -99,11 +158,12 @@ fn by_words(block: &[u8; BLOCK], high: impl Fn(u64) -> u64) -> u64 {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        __m128i, __m256i, _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8, _mm_sub_epi8,
-        _mm256_cmpeq_epi8, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_set_epi64x, _mm256_set1_epi8, _mm256_sub_epi8,
+        __m128i, __m256i, _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8,
+        _mm_sub_epi8, _mm256_cmpeq_epi8, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_set_epi64x, _mm256_set1_epi8,
+        _mm256_sub_epi8,
     };
 
-    use super::{BLOCK, Masks, Scan};
+    use super::{BLOCK, Masks, SMALL, Scan};
 
     /// Every x86-64 processor has it.
     pub(super) struct Sse2;
@@ -165,6 +225,34 @@ mod x86 {
     #[inline]
     fn quarter_of(block: &[u8; BLOCK], at: usize) -> __m128i {
         _mm_set_epi64x(word(block, 2 * at + 1), word(block, 2 * at))
+    }
+
+    #[target_feature(enable = "sse2")]
+    #[expect(clippy::cast_possible_wrap, reason = "the bits are what counts")]
+    #[inline]
+    fn small(block: &[u8; SMALL]) -> __m128i {
+        let bytes = u128::from_le_bytes(*block);
+        _mm_set_epi64x((bytes >> 64) as i64, bytes as i64)
+    }
+
+    #[target_feature(enable = "sse2")]
+    #[expect(clippy::cast_possible_wrap, clippy::cast_sign_loss, reason = "the bits are what counts")]
+    #[inline]
+    pub(super) fn odd_sse2(block: &[u8; SMALL]) -> u32 {
+        let digits = _mm_sub_epi8(small(block), _mm_set1_epi8(b'0' as i8));
+        let is_digit = _mm_cmpeq_epi8(_mm_min_epu8(digits, _mm_set1_epi8(9)), digits);
+        !_mm_movemask_epi8(is_digit) as u32 & 0xffff
+    }
+
+    #[target_feature(enable = "sse2")]
+    #[expect(clippy::cast_possible_wrap, clippy::cast_sign_loss, reason = "the bits are what counts")]
+    #[inline]
+    pub(super) fn special_sse2(block: &[u8; SMALL]) -> u32 {
+        let bytes = small(block);
+        let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"' as i8));
+        let backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\' as i8));
+        let control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
+        _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, backslash), control)) as u32
     }
 
     impl Masks for Avx2 {
@@ -254,6 +342,23 @@ mod tests {
             let mut best = 0;
             scan(NotDigits(&block, &mut best));
             prop_assert_eq!(best, expected);
+        }
+
+        #[test]
+        fn what_is_no_digit_is_told_of_every_range(
+            bytes in prop::collection::vec(prop_oneof![any::<u8>(), b'-'..=b'<'], 0..90), start in 0_usize..90, length in 0_usize..90,
+        ) {
+            let start = start.min(bytes.len());
+            let end = (start + length).min(bytes.len());
+            let bit = |at: usize| u64::from(!bytes[start + at].is_ascii_digit()) << at;
+            let expected = if end - start > BLOCK { u64::MAX } else { (0..end - start).fold(0, |mask, at| mask | bit(at)) };
+            prop_assert_eq!(odd_bytes(&bytes, start, end), expected);
+        }
+
+        #[test]
+        fn what_ends_a_string_is_found_wherever_it_stands(bytes in prop::collection::vec(prop::sample::select(b"ab\xc3\xff \x7f\x1f\x00\"\\".as_slice()), 0..50), plain in 0_usize..50) {
+            let bytes = [vec![b'a'; plain], bytes].concat();
+            prop_assert_eq!(first_in_string(&bytes), bytes.iter().position(|byte| is_special(*byte)));
         }
 
         #[test]

@@ -4,6 +4,10 @@
 //! follows from the file's own figures on the width of its rows, so that wide rows do not add up (MEM-1) and the same file is
 //! always cut alike (LABEL-1).
 
+mod decode;
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,15 +16,14 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
-};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::basic::Type;
 use parquet::errors::ParquetError;
 
-use super::columnar::{Blocks, damaged, exact_times};
+use super::columnar::{Blocks, damaged};
 use super::stored::CountedFile;
 use super::{BATCH_BYTES_TARGET, BATCH_ROWS_MAX, Error};
+use decode::{Rows, Which};
 
 /// How a file begins and ends.
 const MAGIC: &[u8] = b"PAR1";
@@ -42,9 +45,16 @@ impl Footer {
         check_end(path, &file)?;
         let load = |options: ArrowReaderOptions| ArrowReaderMetadata::load(&file, options);
         let metadata = load(ArrowReaderOptions::new())
+            .and_then(|metadata| {
+                let options = ArrowReaderOptions::new().with_schema(cheap_schema(&metadata));
+                ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options)
+            })
             // The library's own choice for 96-bit timestamps, nanoseconds in 64 bits, silently wraps around beyond 2262.
             .and_then(|metadata| match with_old_timestamps(&metadata, TimeUnit::Microsecond) {
-                Some(schema) => load(ArrowReaderOptions::new().with_schema(schema)),
+                Some(schema) => {
+                    let options = ArrowReaderOptions::new().with_schema(schema);
+                    ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options)
+                }
                 None => Ok(metadata),
             })
             .map_err(|error| broken(path, error))?;
@@ -58,9 +68,14 @@ impl Footer {
 
     /// Opens the file for some of its columns.
     pub(super) fn open(self, indices: &[usize]) -> Result<ParquetFile, Error> {
+        self.open_on(indices, decode::threads())
+    }
+
+    /// The same on so many threads.
+    fn open_on(self, indices: &[usize], threads: usize) -> Result<ParquetFile, Error> {
         self.refuse_nested_times(indices)?;
         let step = self.step(indices);
-        let rows = Rows::open(&self, self.file.clone(), indices, step, None)?;
+        let rows = Rows::open(&self, &self.file, indices, &Which { step, window: None }, threads)?;
         Ok(ParquetFile { footer: self, rows, last: 0..0 })
     }
 
@@ -104,6 +119,25 @@ impl Footer {
         let row_bytes = usize::try_from(row_bytes.max().unwrap_or(0)).unwrap_or(usize::MAX);
         (BATCH_BYTES_TARGET / row_bytes.max(1)).clamp(1, BATCH_ROWS_MAX)
     }
+}
+
+/// The schema with text as views, which are not copied out of their pages, and with short decimals as the integers that they
+/// are stored as.
+fn cheap_schema(metadata: &ArrowReaderMetadata) -> SchemaRef {
+    let parquet = metadata.parquet_schema();
+    let leaf_of = |root: usize| (0..parquet.num_columns()).find(|leaf| parquet.get_column_root_idx(*leaf) == root);
+    let fields = metadata.schema().fields().iter().enumerate().map(|(index, field)| {
+        let physical = leaf_of(index).map(|leaf| parquet.column(leaf).physical_type());
+        let cheap = match (field.data_type(), physical) {
+            (DataType::Utf8 | DataType::LargeUtf8, Some(Type::BYTE_ARRAY)) => DataType::Utf8View,
+            (DataType::Decimal128(precision, scale), Some(Type::INT32 | Type::INT64)) => {
+                DataType::Decimal64(*precision, *scale)
+            }
+            _ => return Arc::clone(field),
+        };
+        Arc::new(field.as_ref().clone().with_data_type(cheap))
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 /// The schema with 96-bit timestamps in this unit; none when the file has no such columns.
@@ -174,7 +208,8 @@ impl Blocks for ParquetFile {
         let footer = &self.footer;
         let all: Vec<usize> = (0..footer.schema().fields().len()).collect();
         let file = footer.file.uncounted();
-        let mut rows = Rows::open(footer, file, &all, self.last.len(), Some(&self.last))?;
+        let which = Which { step: self.last.len(), window: Some(&self.last) };
+        let mut rows = Rows::open(footer, &file, &all, &which, 1)?;
         rows.next(&footer.path)?.filter(|rows| rows.num_rows() == self.last.len()).ok_or_else(|| Error::Truncated {
             path: footer.path.clone(),
             at: None,
@@ -198,88 +233,6 @@ impl ParquetFile {
             source: None,
         })
     }
-}
-
-/// Rows of some columns, on their way out of a file.
-struct Rows {
-    reader: ParquetRecordBatchReader,
-    /// The 96-bit timestamps among them once more, as nanoseconds, and their places.
-    ///
-    /// As microseconds they reach every year and lose the last three digits; as nanoseconds they keep the digits and wrap
-    /// around beyond 2262. Only together they tell exactly what is in the file.
-    nanoseconds: Option<(ParquetRecordBatchReader, Vec<usize>)>,
-}
-
-impl Rows {
-    /// Reads the columns `indices`, `step` rows at a time: all rows, or those of a `window`.
-    fn open(
-        footer: &Footer,
-        file: CountedFile,
-        indices: &[usize],
-        step: usize,
-        window: Option<&Range<usize>>,
-    ) -> Result<Self, Error> {
-        let open = |file: CountedFile, metadata: ArrowReaderMetadata, indices: &[usize]| {
-            let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
-                .with_projection(footer.mask(indices))
-                .with_batch_size(step);
-            let builder = match window {
-                Some(window) => builder.with_offset(window.start).with_limit(window.len()),
-                None => builder,
-            };
-            builder.build()
-        };
-        let old = old_timestamps(&footer.metadata);
-        let old: Vec<usize> = indices.iter().copied().filter(|index| old.contains(index)).collect();
-        let both = || -> Result<Self, ParquetError> {
-            let nanoseconds = match with_old_timestamps(&footer.metadata, TimeUnit::Nanosecond) {
-                Some(schema) if !old.is_empty() => {
-                    let options = ArrowReaderOptions::new().with_schema(schema);
-                    let metadata = ArrowReaderMetadata::try_new(Arc::clone(footer.metadata.metadata()), options)?;
-                    let places = old.iter().filter_map(|index| indices.binary_search(index).ok());
-                    Some((open(file.uncounted(), metadata, &old)?, places.collect()))
-                }
-                _ => None,
-            };
-            Ok(Self { reader: open(file, footer.metadata.clone(), indices)?, nanoseconds })
-        };
-        both().map_err(|error| broken(&footer.path, error))
-    }
-
-    fn next(&mut self, path: &Path) -> Result<Option<RecordBatch>, Error> {
-        let rows = self.reader.next().transpose().map_err(|error| broken_batch(path, error))?;
-        match (rows, &mut self.nanoseconds) {
-            (Some(rows), Some((reader, places))) => {
-                let exact = reader.next().transpose().map_err(|error| broken_batch(path, error))?;
-                with_digits(path, &rows, exact.as_ref(), places).map(Some)
-            }
-            (rows, _) => Ok(rows),
-        }
-    }
-}
-
-/// The rows with all digits of the timestamps at `places`, where there are more than microseconds hold.
-fn with_digits(
-    path: &Path,
-    rows: &RecordBatch,
-    exact: Option<&RecordBatch>,
-    places: &[usize],
-) -> Result<RecordBatch, Error> {
-    let exact = exact.filter(|exact| exact.num_rows() == rows.num_rows()).ok_or_else(|| Error::Malformed {
-        path: path.to_owned(),
-        at: None,
-        what: "a column of timestamps ends before the others".into(),
-        source: None,
-    })?;
-    let mut columns = rows.columns().to_vec();
-    let mut fields = rows.schema_ref().fields().to_vec();
-    for (nanoseconds, place) in exact.columns().iter().zip(places) {
-        if let Some(text) = exact_times(&columns[*place], nanoseconds) {
-            fields[*place] = Arc::new(Field::new(fields[*place].name(), text.data_type().clone(), true));
-            columns[*place] = text;
-        }
-    }
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|error| damaged(path, error))
 }
 
 /// Sorts an error of the Parquet reader.
