@@ -58,6 +58,10 @@ struct Settings {
 
 impl Settings {
     fn read() -> Result<Self, Failure> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the program's own variables are its faces', these are the bench's"
+        )]
         let variable = |name: &str| env::var(format!("SHIPLOAD_BENCH_{name}")).ok();
         let python = variable("PYTHON").map(|python| {
             let has = |engine: &&&str| {
@@ -137,8 +141,8 @@ impl Bench {
             let files = tables::files(&self.data, table, self.settings.scale)?;
             let turned = format!("{}_turned", table.name());
             self.sandbox.execute(&[
-                table.ddl(&format!("bench.{}", table.name()), false)?,
-                table.ddl(&format!("bench.{turned}"), true)?,
+                files.ddl(&format!("bench.{}", table.name()), false),
+                files.ddl(&format!("bench.{turned}"), true),
             ])?;
             let rows = self.rows(table, &files);
             self.measure(&table.name(), rows, &files)?;
@@ -172,8 +176,20 @@ impl Bench {
                 import(&format!("CSV → CSV, {codec}"), &files.csv, &name, &["--compression", codec], None);
             }
             import("Parquet → CSV, zstd", &files.parquet, &name, &["--compression", "zstd"], None);
-            import("CSV → CSV, --memory 128MiB", &files.csv, &name, &["--memory", "128MiB"], None);
-            import("Parquet → CSV, --memory 128MiB", &files.parquet, &name, &["--memory", "128MiB"], None);
+            import(
+                "CSV → CSV, --memory 128MiB",
+                &files.csv,
+                &name,
+                &["--memory", "128MiB", "--load-size", "8MiB"],
+                None,
+            );
+            import(
+                "Parquet → CSV, --memory 128MiB",
+                &files.parquet,
+                &name,
+                &["--memory", "128MiB", "--load-size", "8MiB"],
+                None,
+            );
             if self.settings.taskset.is_some() {
                 for (cores, word) in [("0", "one core"), ("0,1", "two cores")] {
                     import(&format!("CSV → CSV, {word}"), &files.csv, &name, &[], Some(cores));
@@ -298,7 +314,7 @@ impl Bench {
             let files = tables::files(&self.data, table, self.settings.scale)?;
             // 50 columns are among the tables above.
             if columns != 50 {
-                self.sandbox.execute(&[table.ddl(&format!("bench.{}", table.name()), false)?])?;
+                self.sandbox.execute(&[files.ddl(&format!("bench.{}", table.name()), false)])?;
             }
             let mut rows = self.rows(table, &files);
             rows.retain(|row| ["CSV → checked → CSV", "Parquet → CSV"].contains(&row.name.as_str()));

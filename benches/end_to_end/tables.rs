@@ -3,6 +3,7 @@
 //! Each is written once as CSV, Parquet and NDJSON with the same rows, and kept for the next run. Rows depend on nothing but
 //! the table and the scale, so that figures of two machines are about the same bytes.
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -52,25 +53,6 @@ impl Table {
         }
     }
 
-    /// The statement that makes the table under this name, with its columns in the order of the file or turned around.
-    pub(crate) fn ddl(self, name: &str, turned: bool) -> Result<String, Failure> {
-        let schema = self.schema()?;
-        let mut columns: Vec<String> = schema
-            .fields()
-            .iter()
-            .map(|field| Ok(format!("{} {}", field.name(), sql(field.data_type())?)))
-            .collect::<Result<_, Failure>>()?;
-        if turned {
-            columns.reverse();
-        }
-        let key = columns[0].split(' ').next().unwrap_or_default().to_owned();
-        Ok(format!(
-            "CREATE TABLE {name} ({}) DUPLICATE KEY ({key}) DISTRIBUTED BY HASH ({key}) BUCKETS 4 \
-             PROPERTIES ('replication_num' = '1')",
-            columns.join(", ")
-        ))
-    }
-
     fn schema(self) -> Result<Arc<Schema>, Failure> {
         match self.batches(0.0001).next() {
             Some(batch) => Ok(batch?.schema()),
@@ -99,6 +81,8 @@ pub(crate) struct Files {
     pub(crate) csv: PathBuf,
     pub(crate) parquet: PathBuf,
     pub(crate) ndjson: PathBuf,
+    /// With their types.
+    pub(crate) columns: Vec<String>,
     pub(crate) rows: u64,
 }
 
@@ -106,10 +90,24 @@ impl Files {
     pub(crate) fn csv_bytes(&self) -> Result<u64, Failure> {
         Ok(fs::metadata(&self.csv)?.len())
     }
+
+    /// The statement that makes their table under this name, with its columns in the order of the file or turned round.
+    pub(crate) fn ddl(&self, name: &str, turned: bool) -> String {
+        let mut columns = self.columns.clone();
+        if turned {
+            columns.reverse();
+        }
+        let key = columns[0].split(' ').next().unwrap_or_default();
+        format!(
+            "CREATE TABLE {name} ({}) DUPLICATE KEY ({key}) DISTRIBUTED BY HASH ({key}) BUCKETS 4 \
+             PROPERTIES ('replication_num' = '1')",
+            columns.join(", ")
+        )
+    }
 }
 
 /// The files of a table, written by a process of their own if they are not there: how much memory a child takes is counted
-/// from what its parent had.
+/// from what its parent had, and the texts of `lineitem` are cut out of 300 MB.
 pub(crate) fn files(folder: &Path, table: Table, scale: f64) -> Result<Files, Failure> {
     let stem = folder.join(format!("{}-{scale}", table.name()));
     let rows = stem.with_added_extension("rows");
@@ -125,9 +123,11 @@ pub(crate) fn files(folder: &Path, table: Table, scale: f64) -> Result<Files, Fa
             return Err(format!("{name} could not be written").into());
         }
     }
-    let rows = fs::read_to_string(rows)?.trim().parse()?;
+    let columns = fs::read_to_string(rows)?;
+    let (rows, columns) = columns.split_once('\n').ok_or("the columns follow the number of rows")?;
+    let (rows, columns) = (rows.parse()?, columns.lines().map(str::to_owned).collect());
     let file = |format: &str| stem.with_added_extension(format);
-    Ok(Files { csv: file("csv"), parquet: file("parquet"), ndjson: file("ndjson"), rows })
+    Ok(Files { csv: file("csv"), parquet: file("parquet"), ndjson: file("ndjson"), columns, rows })
 }
 
 /// What the process does that [`files`] starts.
@@ -152,8 +152,12 @@ pub(crate) fn generate(arguments: &[String]) -> Result<(), Failure> {
     parquet.close()?;
     csv.flush()?;
     ndjson.flush()?;
+    let mut summary = format!("{rows}\n");
+    for field in schema.fields() {
+        writeln!(summary, "{} {}", field.name(), sql(field.data_type())?)?;
+    }
     // Last, since it says that the others are whole.
-    Ok(fs::write(stem.with_added_extension("rows"), rows.to_string())?)
+    Ok(fs::write(stem.with_added_extension("rows"), summary)?)
 }
 
 /// Writes rows as CSV and as NDJSON.

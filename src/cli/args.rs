@@ -215,6 +215,7 @@ pub(super) enum Compression {
 }
 
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(super) struct ImportArgs {
     /// Files, globs, folders, or `-` for standard input.
     #[arg(required = true, value_name = "SOURCE")]
@@ -310,6 +311,9 @@ pub(super) struct ImportArgs {
     /// How the report is shown.
     #[arg(help_heading = None, long, value_enum, default_value_t = Output::Text)]
     pub(super) output: Output,
+    /// Show where the time went, and what would make the import faster. The JSON report always says so.
+    #[arg(help_heading = None, long)]
+    pub(super) profile: bool,
 }
 
 #[derive(Debug, clap::Args)]

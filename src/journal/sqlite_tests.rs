@@ -27,6 +27,7 @@ fn report(state: JobState) -> Report {
         bottleneck: String::new(),
         parallel: 0,
         slowed: Vec::new(),
+        profile: None,
         peak_memory_bytes: 0,
         rejects: None,
         error: None,

@@ -532,6 +532,7 @@ impl<'a> Account<'a> {
         report.bytes_read = Progress::read(&progress.bytes_read);
         report.bytes_sent = Progress::read(&progress.bytes_sent);
         report.bottleneck = progress.bottleneck(elapsed);
+        report.profile = Some(progress.profile(elapsed));
         report.parallel = Progress::read(&progress.attempts_at_once_max);
         let slow =
             |(reason, address, times): (&str, String, u64)| SlowReport { reason: reason.to_owned(), address, times };

@@ -1,7 +1,6 @@
 //! The reading half of a job: its inputs, one after the other, through a pipeline into the sink.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use tokio::runtime::Handle;
@@ -14,9 +13,9 @@ use super::spec::JobSpec;
 use super::task;
 use crate::model::{Codec, InputReport, Relay, WireFormat};
 use crate::pipeline::{self, Context, Failure, Plan};
-use crate::reader::Format;
+use crate::reader::{Format, Meter};
 use crate::simulated::{Mistake, makes};
-use crate::telemetry::Progress;
+use crate::telemetry::{Activity, Part, Progress};
 
 /// The reading half of a job: every input in turn, on a thread of its own.
 pub(super) struct Reading {
@@ -96,7 +95,7 @@ impl Reading {
             columns: prepare::wire_columns(&input.projected, WireFormat::Csv),
             columns_json: prepare::wire_columns(&input.projected, WireFormat::Json),
         };
-        let counter = probed.bytes_read();
+        let meter = probed.meter();
         let progress = Arc::clone(&self.context.progress);
         let before = Progress::read(&progress.rows_read);
         // A file may have been replaced since it was looked at.
@@ -104,11 +103,11 @@ impl Reading {
             Some(plan) => probed.into_csv(&input.projected).map(|text| pipeline::Source::Csv(text, plan)),
             None => probed.into_reader(input.projected, input.known).map(pipeline::Source::Batches),
         };
-        let tick = ticking(Arc::clone(&counter), Arc::clone(&progress));
+        let tick = ticking(meter.clone(), Arc::clone(&progress));
         let source = source.map_err(|error| Some(error.into()))?;
         let result = pipeline::run(source, tick, options, &self.context, &mut self.sink);
         let report = &mut self.reports[index];
-        report.bytes = counter.load(Ordering::Relaxed);
+        report.bytes = meter.bytes();
         report.rows = Progress::read(&progress.rows_read) - before;
         report.rejected = self.sink.input.rejected;
         result.map_err(|failure| match failure {
@@ -134,11 +133,18 @@ pub(super) fn report_of(input: &Prepared) -> InputReport {
 }
 
 /// Moves the progress on by what was read since the last time.
-fn ticking(counter: Arc<AtomicU64>, progress: Arc<Progress>) -> impl FnMut() + Send {
-    let mut seen = 0;
+fn ticking(meter: Meter, progress: Arc<Progress>) -> impl FnMut() + Send {
+    let (mut bytes, mut source, mut busy, mut starved) = Default::default();
+    progress.employ(Part::Source, 1);
     move || {
-        let now = counter.load(Ordering::Relaxed);
-        Progress::add(&progress.bytes_read, now - seen);
-        seen = now;
+        progress.employ(Part::Decompressor, meter.decompressors());
+        Progress::add(&progress.bytes_read, meter.bytes() - std::mem::replace(&mut bytes, meter.bytes()));
+        for (part, activity, seen, now) in [
+            (Part::Source, Activity::Busy, &mut source, meter.source()),
+            (Part::Decompressor, Activity::Busy, &mut busy, meter.decompressing()),
+            (Part::Reader, Activity::Starved, &mut starved, meter.waiting()),
+        ] {
+            progress.spent(part, activity, now.saturating_sub(std::mem::replace(seen, now)));
+        }
     }
 }

@@ -149,6 +149,9 @@ pub struct Report {
     /// What slowed the run down.
     #[serde(default)]
     pub slowed: Vec<SlowReport>,
+    /// Where the time went.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub profile: Option<ProfileReport>,
     /// The process's peak resident memory; 0 where the system does not tell.
     pub peak_memory_bytes: u64,
     /// The folder with the rejected rows, where there are any.
@@ -181,6 +184,7 @@ impl Report {
             bottleneck: String::new(),
             parallel: 0,
             slowed: Vec::new(),
+            profile: None,
             peak_memory_bytes: 0,
             rejects: None,
             error: None,
@@ -206,6 +210,41 @@ pub struct SlowReport {
     pub address: String,
     /// How often.
     pub times: u64,
+}
+
+/// Where the time of a run went.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ProfileReport {
+    /// The parts of the run that took part, in the order of the data.
+    pub stages: Vec<StageReport>,
+    /// What the server says of its own time, over all loads.
+    pub server: Vec<PhaseReport>,
+    /// What would make the run faster, as a clause.
+    pub advice: String,
+}
+
+/// What one part of a run did, on all of its threads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StageReport {
+    /// `source`, `decompressor`, `reader`, `workers`, `assembly`, `spool` or `target`.
+    pub stage: String,
+    /// Its threads; of the target the most loads that were under way at one time.
+    pub threads: u64,
+    /// How long they worked.
+    pub busy_seconds: f64,
+    /// How long they waited for something to work on.
+    pub starved_seconds: f64,
+    /// How long they waited for somebody to take what they had made.
+    pub blocked_seconds: f64,
+}
+
+/// What a server says that it spent on one phase of its loads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PhaseReport {
+    /// In the server's words: `WriteDataTimeMs`.
+    pub phase: String,
+    /// How long.
+    pub seconds: f64,
 }
 
 /// A failure in a report.

@@ -41,7 +41,7 @@ use crate::governor::{Budget, Closed, Permit};
 use crate::model::{Chunk, Codec, Column, Origin, Reject, WireFormat};
 use crate::reader::csv::CsvText;
 use crate::reader::{self, Reader};
-use crate::telemetry::Progress;
+use crate::telemetry::{Laps, Part, Progress};
 use cutter::Cutter;
 use outlet::Outlet;
 use relay::Courier;
@@ -171,16 +171,20 @@ pub fn run(
         }
     };
     let room = Budget::new(PIECES_BYTES_MAX);
+    let laps = |part| Laps::start(&context.progress, context.clock.as_ref(), part);
+    for (part, threads) in [(Part::Reader, 1), (Part::Workers, workers), (Part::Assembly, 1)] {
+        context.progress.employ(part, threads as u64);
+    }
     thread::scope(|scope| {
         let mut assembly = Assembly::new(&feed, hands(), Cutter::new(options), buffers.clone());
         for _ in 0..workers {
             let (mut hands, pieces, buffers) = (hands(), pieces.clone(), buffers.clone());
-            scope.spawn(move || stages::work(&mut hands, &buffers, &pieces));
+            scope.spawn(move || stages::work(&mut hands, &buffers, &pieces, laps(Part::Workers)));
         }
         drop(pieces);
         let outlet = Outlet::new(context, sink, codec, work.clone());
         let of_pieces = room.clone();
-        scope.spawn(move || stages::read(feed, tick, &of_pieces, &order, &work));
+        scope.spawn(move || stages::read(feed, tick, &of_pieces, &order, &work, laps(Part::Reader)));
         // Taking the receiver and the outlet by value matters: when this ends early, dropping them is what ends the others.
         let result = assembly.run(done, outlet);
         room.close();

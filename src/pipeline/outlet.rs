@@ -9,7 +9,7 @@ use super::stages::{Done, Piece};
 use super::{Context, Cut, Sink, Stopped};
 use crate::governor::Permit;
 use crate::model::{Codec, Origin, Reject};
-use crate::telemetry::{Progress, Stage};
+use crate::telemetry::{Activity, Part, Progress, Stage};
 
 /// The way out.
 pub(super) struct Outlet<'a> {
@@ -110,7 +110,9 @@ impl<'a> Outlet<'a> {
     fn waiting_for_target<T>(&mut self, wait: impl FnOnce(&mut Self) -> T) -> T {
         let start = self.context.clock.instant();
         let result = wait(self);
-        self.context.progress.waited_for(Stage::Target, self.context.clock.instant() - start);
+        let waited = self.context.clock.instant() - start;
+        self.context.progress.waited_for(Stage::Target, waited);
+        self.context.progress.spent(Part::Assembly, Activity::Blocked, waited);
         result
     }
 }

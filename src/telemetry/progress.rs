@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::profile::{self, Activity, Part, Timesheets};
+use crate::model::report::{PhaseReport, ProfileReport};
+
 /// Counts what a job does. Written by the stages, read by whoever shows it; every field only grows, but for the gauges
 /// that say so.
 #[derive(Debug, Default)]
@@ -33,7 +36,10 @@ pub struct Progress {
     pub attempts_failed: AtomicU64,
     /// How often who was too busy in which way; written by attempts, read by the report.
     slowed: Mutex<BTreeMap<(&'static str, String), u64>>,
+    /// Milliseconds that the server says it has spent on each phase of its loads.
+    served: Mutex<BTreeMap<String, u64>>,
     waits: [AtomicU64; 4],
+    sheets: Timesheets,
 }
 
 /// Who waits for whom, between the stages of a pipeline.
@@ -64,6 +70,36 @@ impl Progress {
     pub fn waited_for(&self, stage: Stage, time: Duration) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.waits[stage as usize].fetch_add(nanos, Ordering::Relaxed);
+    }
+
+    /// Notes how many threads a part has; the most of them count.
+    pub fn employ(&self, part: Part, threads: u64) {
+        self.sheets.employ(part, threads);
+    }
+
+    /// Notes what a part did with its time.
+    pub fn spent(&self, part: Part, activity: Activity, time: Duration) {
+        self.sheets.spent(part, activity, time);
+    }
+
+    /// Notes how many milliseconds a server says a load took in each of its phases.
+    pub fn served(&self, phases: &[(String, u64)]) {
+        let mut served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
+        for (phase, millis) in phases {
+            *served.entry(phase.clone()).or_default() += millis;
+        }
+    }
+
+    /// Where the time went so far, given how long the run has lasted.
+    #[must_use]
+    pub fn profile(&self, elapsed: Duration) -> ProfileReport {
+        let served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
+        let phase = |(phase, millis): (&String, &u64)| PhaseReport {
+            phase: phase.clone(),
+            seconds: Duration::from_millis(*millis).as_secs_f64(),
+        };
+        let phases = served.iter().map(phase).collect();
+        profile::report(&self.sheets, phases, &self.bottleneck(elapsed), elapsed)
     }
 
     /// Notes that somebody was too busy, and in which way.
