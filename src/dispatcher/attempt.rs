@@ -247,7 +247,8 @@ impl Run {
             result = self.dispatcher.target.load(&self.delivery.label, chunk, &self.delivery.settings) => Some(result),
             () = cancelled(&mut self.cancel) => None,
         };
-        self.dispatcher.count_attempt(started);
+        let body_bytes = result.as_ref().filter(|result| result.is_ok()).map(|_| chunk.body_bytes);
+        self.dispatcher.count_attempt(started, &pass, body_bytes);
         if let Some(result) = &result {
             self.tell(pass, result.as_ref().err());
         }

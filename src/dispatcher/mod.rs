@@ -334,9 +334,13 @@ impl Dispatcher {
         pass
     }
 
-    /// Counts the time of an attempt as the target's.
-    fn count_attempt(&self, started: Instant) {
-        self.progress.spent(Part::Target, Activity::Busy, self.clock.instant() - started);
+    /// Counts the time of an attempt as the target's, and how many bytes got through in it.
+    fn count_attempt(&self, started: Instant, pass: &Pass, body_bytes: Option<u64>) {
+        let time = self.clock.instant() - started;
+        self.progress.spent(Part::Target, Activity::Busy, time);
+        if let Some(bytes) = body_bytes {
+            self.progress.drained(bytes, time, pass.inside());
+        }
     }
 
     /// Looked at in the order of the queue, so that a stream that is not the one of before adds nothing to the table.

@@ -140,7 +140,7 @@ impl Run {
             let pass = self.dispatcher.admit(chunk.body_bytes).await;
             let started = self.dispatcher.clock.instant();
             let result = self.dispatcher.target.prepare(&self.delivery.label, chunk, &self.delivery.settings).await;
-            self.dispatcher.count_attempt(started);
+            self.dispatcher.count_attempt(started, &pass, result.is_ok().then_some(chunk.body_bytes));
             (pass, result)
         };
         let (pass, result) = tokio::select! {

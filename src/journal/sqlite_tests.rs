@@ -21,6 +21,7 @@ fn report(state: JobState) -> Report {
         rows_unselected: 0,
         bytes_read: 12,
         commit: None,
+        compression: None,
         bytes_sent: 12,
         loads: Vec::new(),
         inputs: Vec::new(),

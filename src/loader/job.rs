@@ -394,7 +394,7 @@ impl<'a> Account<'a> {
             Context { budget: budget.clone(), progress: self.loader.progress(), clock: Arc::clone(&self.loader.clock) };
         Reading {
             spec: spec.clone(),
-            codec: prepare::codec(spec.codec, &self.report.target),
+            press: prepare::press(spec.codec, &self.report.target),
             inputs,
             sink,
             context,
@@ -454,6 +454,7 @@ impl<'a> Account<'a> {
             let waited = self.loader.clock.instant() - read.ended;
             self.loader.progress.waited_for(Stage::Target, waited);
             self.report.inputs = read.reports;
+            self.report.compression = Some(read.compression);
             failure = read.failure;
         }
         self.account_for(outcome.delivered);

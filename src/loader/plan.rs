@@ -11,6 +11,7 @@ use super::task;
 use crate::dispatcher;
 use crate::journal::{Begun, Journal, Work};
 use crate::model::plan::{ColumnPlan, InputPlan, MemoryPlan, Plan, Standing};
+use crate::model::report::CompressionReport;
 use crate::model::{Relay, WireFormat};
 use crate::pipeline;
 use crate::planner::{self, Parallel};
@@ -44,7 +45,8 @@ impl Loader {
         plan.parallel_max = match limits.parallel {
             Parallel::Fixed(loads) | Parallel::Auto(loads) => loads,
         };
-        prepare::codec(spec.codec, &self.address).name().clone_into(&mut plan.compression);
+        let CompressionReport { codec, reason } = prepare::press(spec.codec, &self.address).report();
+        (plan.compression, plan.compression_reason) = (codec, reason);
         let (inputs, candidates) = task::block_in_place(|| {
             let inputs = source::list(&spec.sources)?;
             let candidates = Candidates::of(spec, &inputs, &self.address, self.clock.now())?;

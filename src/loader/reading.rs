@@ -11,8 +11,9 @@ use super::prepare::{self, Prepared};
 use super::sink::{InputContext, JobSink};
 use super::spec::JobSpec;
 use super::task;
-use crate::model::{Codec, InputReport, Relay, WireFormat};
-use crate::pipeline::{self, Context, Failure, Plan};
+use crate::model::report::CompressionReport;
+use crate::model::{InputReport, Relay, WireFormat};
+use crate::pipeline::{self, Context, Failure, Plan, Press};
 use crate::reader::{Format, Meter};
 use crate::simulated::{Mistake, makes};
 use crate::telemetry::{Activity, Part, Progress};
@@ -20,7 +21,7 @@ use crate::telemetry::{Activity, Part, Progress};
 /// The reading half of a job: every input in turn, on a thread of its own.
 pub(super) struct Reading {
     pub(super) spec: JobSpec,
-    pub(super) codec: Codec,
+    pub(super) press: Press,
     pub(super) inputs: Vec<Prepared>,
     pub(super) sink: JobSink,
     pub(super) context: Context,
@@ -32,6 +33,7 @@ pub(super) struct Reading {
 pub(super) struct Read {
     pub(super) ended: Instant,
     pub(super) reports: Vec<InputReport>,
+    pub(super) compression: CompressionReport,
     pub(super) failure: Option<Error>,
 }
 
@@ -63,7 +65,7 @@ impl Reading {
             halt.send_replace(true);
         }
         let ended = self.context.clock.instant();
-        Read { ended, reports: self.reports, failure }
+        Read { ended, reports: self.reports, compression: self.press.report(), failure }
     }
 
     /// What must not be done: a size that depends on the time.
@@ -90,7 +92,7 @@ impl Reading {
         let options = pipeline::Options {
             load_bytes: if makes(Mistake::CutByTime) { self.late() } else { self.spec.load_size.0 },
             wire: input.wire,
-            codec: self.codec,
+            press: self.press.clone(),
             input: index,
             columns: prepare::wire_columns(&input.projected, WireFormat::Csv),
             columns_json: prepare::wire_columns(&input.projected, WireFormat::Json),

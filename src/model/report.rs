@@ -137,6 +137,9 @@ pub struct Report {
     /// What is committed at once, and why; none where the run ended before that was known.
     #[serde(default)]
     pub commit: Option<CommitReport>,
+    /// How bodies were compressed at the end, and why so; none where nothing was to be sent.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub compression: Option<CompressionReport>,
     /// One entry per load.
     pub loads: Vec<LoadReport>,
     /// One entry per input.
@@ -179,6 +182,7 @@ impl Report {
             bytes_read: 0,
             bytes_sent: 0,
             commit: None,
+            compression: None,
             loads: Vec::new(),
             inputs: Vec::new(),
             bottleneck: String::new(),
@@ -197,6 +201,15 @@ impl Report {
 pub struct CommitReport {
     /// `load` or `job`.
     pub scope: String,
+    /// Why, as a clause.
+    pub reason: String,
+}
+
+/// How bodies were compressed, in a report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompressionReport {
+    /// `none`, `lz4`, `zstd` or `gzip`.
+    pub codec: String,
     /// Why, as a clause.
     pub reason: String,
 }

@@ -19,6 +19,7 @@ mod canonical;
 mod chunker;
 mod cutter;
 mod outlet;
+mod press;
 mod relay;
 mod rows;
 mod stages;
@@ -38,7 +39,7 @@ use crate::buffers::Buffers;
 use crate::clock::Clock;
 use crate::encoder;
 use crate::governor::{Budget, Closed, Permit};
-use crate::model::{Chunk, Codec, Column, Origin, Reject, WireFormat};
+use crate::model::{Chunk, Column, Origin, Reject, WireFormat};
 use crate::reader::csv::CsvText;
 use crate::reader::{self, Reader};
 use crate::telemetry::{Laps, Part, Progress};
@@ -47,6 +48,7 @@ use outlet::Outlet;
 use relay::Courier;
 use stages::{Assembly, Feed, Hands};
 
+pub use press::Press;
 pub use relay::Plan;
 
 /// How an input is cut and encoded.
@@ -57,7 +59,7 @@ pub struct Options {
     /// The text format of ordinary chunks.
     pub wire: WireFormat,
     /// How bodies are compressed.
-    pub codec: Codec,
+    pub press: Press,
     /// Index of the input in the job's list.
     pub input: usize,
     /// The columns of the batches under their wire names for CSV, and for JSON.
@@ -158,7 +160,7 @@ pub fn run(
         WireFormat::Csv => options.columns.clone(),
         WireFormat::Json => options.columns_json.clone(),
     };
-    let (codec, buffers) = (options.codec, Buffers::default());
+    let (press, buffers) = (options.press.clone(), Buffers::default());
     let (feed, hands): (Feed, Box<dyn Fn() -> Hands + '_>) = match source {
         Source::Batches(reader) => {
             let wire = options.wire;
@@ -182,7 +184,7 @@ pub fn run(
             scope.spawn(move || stages::work(&mut hands, &buffers, &pieces, laps(Part::Workers)));
         }
         drop(pieces);
-        let outlet = Outlet::new(context, sink, codec, work.clone());
+        let outlet = Outlet::new(context, sink, press, work.clone());
         let of_pieces = room.clone();
         scope.spawn(move || stages::read(feed, tick, &of_pieces, &order, &work, laps(Part::Reader)));
         // Taking the receiver and the outlet by value matters: when this ends early, dropping them is what ends the others.

@@ -38,6 +38,7 @@ pub struct Progress {
     slowed: Mutex<BTreeMap<(&'static str, String), u64>>,
     /// Milliseconds that the server says it has spent on each phase of its loads.
     served: Mutex<BTreeMap<String, u64>>,
+    drain_rate: Mutex<Option<f64>>,
     waits: [AtomicU64; 4],
     sheets: Timesheets,
 }
@@ -54,6 +55,9 @@ pub enum Stage {
     /// The encoder waits for the disk to take a chunk; counted as waiting for the target as well.
     Spool,
 }
+
+/// How much the last load counts in the rate at which the target takes bytes: loads differ, and a network changes slowly.
+const DRAIN_WEIGHT: f64 = 0.25;
 
 impl Progress {
     /// Adds to a counter.
@@ -80,6 +84,20 @@ impl Progress {
     /// Notes what a part did with its time.
     pub fn spent(&self, part: Part, activity: Activity, time: Duration) {
         self.sheets.spent(part, activity, time);
+    }
+
+    /// Notes that a load of so many bytes got through in this time, when so many were under way.
+    pub fn drained(&self, bytes: u64, time: Duration, at_once: usize) {
+        let mut rate = self.drain_rate.lock().unwrap_or_else(PoisonError::into_inner);
+        #[expect(clippy::cast_precision_loss, reason = "a rate")]
+        let now = bytes as f64 * at_once as f64 / time.as_secs_f64().max(f64::EPSILON);
+        *rate = Some(rate.map_or(now, |before| before + (now - before) * DRAIN_WEIGHT));
+    }
+
+    /// How many bytes of bodies per second the target takes, by the last loads; none before the first.
+    #[must_use]
+    pub fn drain_rate(&self) -> Option<f64> {
+        *self.drain_rate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes how many milliseconds a server says a load took in each of its phases.
