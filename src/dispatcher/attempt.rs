@@ -241,11 +241,14 @@ impl Run {
         let pass = self.turn().await?;
         let chunk = &self.delivery.chunk;
         self.delivered.attempts += 1;
+        let started = self.dispatcher.clock.instant();
         let result = tokio::select! {
             biased;
             result = self.dispatcher.target.load(&self.delivery.label, chunk, &self.delivery.settings) => Some(result),
             () = cancelled(&mut self.cancel) => None,
         };
+        let body_bytes = result.as_ref().filter(|result| result.is_ok()).map(|_| chunk.body_bytes);
+        self.dispatcher.count_attempt(started, &pass, body_bytes);
         if let Some(result) = &result {
             self.tell(pass, result.as_ref().err());
         }
@@ -376,6 +379,7 @@ impl Run {
     }
 
     pub(super) fn settle(&mut self, loaded: &Loaded) -> Result<(), Error> {
+        self.dispatcher.progress.served(&loaded.phases);
         let delivered = &mut self.delivered;
         // Its answer may have been lost; an earlier run may have sent it, which is that run's to count.
         if delivered.attempts > 0 {

@@ -31,7 +31,7 @@ mod transaction;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
@@ -43,7 +43,7 @@ use crate::journal::{self, Journal};
 use crate::model::{Chunk, JobId, Label, LoadState, Origin};
 use crate::spool::Store;
 use crate::target::{self, LoadSettings, Target};
-use crate::telemetry::Progress;
+use crate::telemetry::{Activity, Part, Progress};
 
 pub use attempt::cancelled;
 pub use reject::{RefusedRow, RejectFailure, RejectSink, Rejects, Sent};
@@ -330,7 +330,17 @@ impl Dispatcher {
         self.pace.send(body_bytes).await;
         let pass = self.gate.enter().await;
         self.progress.attempts_at_once_max.fetch_max(pass.inside() as u64, Ordering::Relaxed);
+        self.progress.employ(Part::Target, pass.inside() as u64);
         pass
+    }
+
+    /// Counts the time of an attempt as the target's, and how many bytes got through in it.
+    fn count_attempt(&self, started: Instant, pass: &Pass, body_bytes: Option<u64>) {
+        let time = self.clock.instant() - started;
+        self.progress.spent(Part::Target, Activity::Busy, time);
+        if let Some(bytes) = body_bytes {
+            self.progress.drained(bytes, time, pass.inside());
+        }
     }
 
     /// Looked at in the order of the queue, so that a stream that is not the one of before adds nothing to the table.

@@ -108,9 +108,12 @@ impl Target for Script {
         lock(&self.sent).push(label.to_string());
         let step = lock(&self.loads).pop_front().expect("the script has a step for every load");
         match step {
-            Step::Succeed => {
-                Ok(target::Prepared { transaction_id: Some(7), rows_loaded: chunk.rows, rows_unselected: 0 })
-            }
+            Step::Succeed => Ok(target::Prepared {
+                transaction_id: Some(7),
+                rows_loaded: chunk.rows,
+                rows_unselected: 0,
+                phases: Vec::new(),
+            }),
             Step::Fail => Err(failure(Disposition::Retry { after: None })),
             Step::Overload => Err(overload()),
             Step::Taken => Err(target::Error::LabelBusy { label: label.to_string(), message: "RUNNING".into() }),

@@ -103,6 +103,7 @@ impl Run {
                     transaction_id: known.transaction_id,
                     rows_loaded: known.rows_loaded,
                     rows_unselected: known.rows_unselected,
+                    phases: Vec::new(),
                 })?;
                 return Ok(true);
             }
@@ -133,12 +134,15 @@ impl Run {
 
     /// Sends once. The outer error is a cancel.
     async fn prepare_once(&mut self) -> Result<Result<Prepared, target::Error>, Error> {
+        self.delivered.attempts += 1;
         let chunk = &self.delivery.chunk;
         let sending = async {
             let pass = self.dispatcher.admit(chunk.body_bytes).await;
-            (pass, self.dispatcher.target.prepare(&self.delivery.label, chunk, &self.delivery.settings).await)
+            let started = self.dispatcher.clock.instant();
+            let result = self.dispatcher.target.prepare(&self.delivery.label, chunk, &self.delivery.settings).await;
+            self.dispatcher.count_attempt(started, &pass, result.is_ok().then_some(chunk.body_bytes));
+            (pass, result)
         };
-        self.delivered.attempts += 1;
         let (pass, result) = tokio::select! {
             biased;
             result = sending => result,
@@ -146,7 +150,8 @@ impl Run {
             () = cancelled(&mut self.cancel) => return Err(Error::Cancelled),
         };
         self.tell(pass, result.as_ref().err());
-        if result.is_ok() {
+        if let Ok(prepared) = &result {
+            self.dispatcher.progress.served(&prepared.phases);
             Progress::add(&self.dispatcher.progress.bytes_sent, chunk.body_bytes);
         }
         Ok(result)

@@ -394,7 +394,7 @@ impl<'a> Account<'a> {
             Context { budget: budget.clone(), progress: self.loader.progress(), clock: Arc::clone(&self.loader.clock) };
         Reading {
             spec: spec.clone(),
-            codec: prepare::codec(spec.codec, &self.report.target),
+            press: prepare::press(spec.codec, &self.report.target),
             inputs,
             sink,
             context,
@@ -454,6 +454,7 @@ impl<'a> Account<'a> {
             let waited = self.loader.clock.instant() - read.ended;
             self.loader.progress.waited_for(Stage::Target, waited);
             self.report.inputs = read.reports;
+            self.report.compression = Some(read.compression);
             failure = read.failure;
         }
         self.account_for(outcome.delivered);
@@ -532,6 +533,7 @@ impl<'a> Account<'a> {
         report.bytes_read = Progress::read(&progress.bytes_read);
         report.bytes_sent = Progress::read(&progress.bytes_sent);
         report.bottleneck = progress.bottleneck(elapsed);
+        report.profile = Some(progress.profile(elapsed));
         report.parallel = Progress::read(&progress.attempts_at_once_max);
         let slow =
             |(reason, address, times): (&str, String, u64)| SlowReport { reason: reason.to_owned(), address, times };

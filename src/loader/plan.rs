@@ -12,6 +12,7 @@ use crate::dispatcher;
 use crate::journal::{Begun, Journal, Work};
 use crate::model::WireFormat;
 use crate::model::plan::{ColumnPlan, InputPlan, MemoryPlan, Plan, Standing};
+use crate::model::report::CompressionReport;
 use crate::planner::{self, Parallel};
 use crate::reader::FieldRef;
 use crate::source;
@@ -43,7 +44,8 @@ impl Loader {
         plan.parallel_max = match limits.parallel {
             Parallel::Fixed(loads) | Parallel::Auto(loads) => loads,
         };
-        prepare::codec(spec.codec, &self.address).name().clone_into(&mut plan.compression);
+        let CompressionReport { codec, reason } = prepare::press(spec.codec, &self.address).report();
+        (plan.compression, plan.compression_reason) = (codec, reason);
         let (inputs, candidates) = task::block_in_place(|| {
             let inputs = source::list(&spec.sources)?;
             let candidates = Candidates::of(spec, &inputs, &self.address, self.clock.now())?;

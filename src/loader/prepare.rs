@@ -11,7 +11,7 @@ use super::task;
 use crate::encoder;
 use crate::failure::{Code, Failure};
 use crate::model::{Codec, Column, Relay, Table, WireFormat};
-use crate::pipeline;
+use crate::pipeline::{self, Press};
 use crate::reader::Projected;
 use crate::reader::mapping::{self, Mapping};
 use crate::reader::probe::{self, Probed};
@@ -80,12 +80,14 @@ pub(super) fn open(input: &Input, spec: &JobSpec, runtime: &Handle) -> Result<Pr
     Ok(probe::probe(&input.path, opened, &spec.reading)?)
 }
 
-/// The codec for chunks to this address: on the same machine compressing costs more than it saves.
-pub(super) fn codec(choice: CodecChoice, address: &str) -> Codec {
+/// How chunks to this address are compressed: on the same machine that costs more than it saves.
+pub(super) fn press(choice: CodecChoice, address: &str) -> Press {
     match choice {
-        CodecChoice::Fixed(codec) => codec,
-        CodecChoice::Auto if is_local(address) => Codec::None,
-        CodecChoice::Auto => Codec::Lz4,
+        CodecChoice::Fixed(codec) => Press::fixed(codec, "asked for with --compression"),
+        CodecChoice::Auto if is_local(address) => Press::fixed(Codec::None, "the target is on this machine"),
+        CodecChoice::Auto => {
+            Press::auto(Codec::Lz4, "to begin with; the first loads show how fast the target takes them")
+        }
     }
 }
 

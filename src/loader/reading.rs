@@ -1,7 +1,6 @@
 //! The reading half of a job: its inputs, one after the other, through a pipeline into the sink.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use tokio::runtime::Handle;
@@ -12,16 +11,17 @@ use super::prepare::{self, Prepared};
 use super::sink::{InputContext, JobSink};
 use super::spec::JobSpec;
 use super::task;
-use crate::model::{Codec, InputReport, WireFormat};
-use crate::pipeline::{self, Context, Failure};
-use crate::reader::Format;
+use crate::model::report::CompressionReport;
+use crate::model::{InputReport, WireFormat};
+use crate::pipeline::{self, Context, Failure, Press};
+use crate::reader::{Format, Meter};
 use crate::simulated::{Mistake, makes};
-use crate::telemetry::Progress;
+use crate::telemetry::{Activity, Part, Progress};
 
 /// The reading half of a job: every input in turn, on a thread of its own.
 pub(super) struct Reading {
     pub(super) spec: JobSpec,
-    pub(super) codec: Codec,
+    pub(super) press: Press,
     pub(super) inputs: Vec<Prepared>,
     pub(super) sink: JobSink,
     pub(super) context: Context,
@@ -33,6 +33,7 @@ pub(super) struct Reading {
 pub(super) struct Read {
     pub(super) ended: Instant,
     pub(super) reports: Vec<InputReport>,
+    pub(super) compression: CompressionReport,
     pub(super) failure: Option<Error>,
 }
 
@@ -64,7 +65,7 @@ impl Reading {
             halt.send_replace(true);
         }
         let ended = self.context.clock.instant();
-        Read { ended, reports: self.reports, failure }
+        Read { ended, reports: self.reports, compression: self.press.report(), failure }
     }
 
     /// What must not be done: a size that depends on the time.
@@ -91,12 +92,12 @@ impl Reading {
         let options = pipeline::Options {
             load_bytes: if makes(Mistake::CutByTime) { self.late() } else { self.spec.load_size.0 },
             wire: input.wire,
-            codec: self.codec,
+            press: self.press.clone(),
             input: index,
             columns: prepare::wire_columns(&input.projected, WireFormat::Csv),
             columns_json: prepare::wire_columns(&input.projected, WireFormat::Json),
         };
-        let counter = probed.bytes_read();
+        let meter = probed.meter();
         let progress = Arc::clone(&self.context.progress);
         let before = Progress::read(&progress.rows_read);
         // A file may have been replaced since it was looked at.
@@ -107,11 +108,11 @@ impl Reading {
             }
             None => probed.into_reader(input.projected, input.known).map(pipeline::Source::Batches),
         };
-        let tick = ticking(Arc::clone(&counter), Arc::clone(&progress));
+        let tick = ticking(meter.clone(), Arc::clone(&progress));
         let source = source.map_err(|error| Some(error.into()))?;
         let result = pipeline::run(source, tick, options, &self.context, &mut self.sink);
         let report = &mut self.reports[index];
-        report.bytes = counter.load(Ordering::Relaxed);
+        report.bytes = meter.bytes();
         report.rows = Progress::read(&progress.rows_read) - before;
         report.rejected = self.sink.input.rejected;
         result.map_err(|failure| match failure {
@@ -137,11 +138,18 @@ pub(super) fn report_of(input: &Prepared) -> InputReport {
 }
 
 /// Moves the progress on by what was read since the last time.
-fn ticking(counter: Arc<AtomicU64>, progress: Arc<Progress>) -> impl FnMut() + Send {
-    let mut seen = 0;
+fn ticking(meter: Meter, progress: Arc<Progress>) -> impl FnMut() + Send {
+    let (mut bytes, mut source, mut busy, mut starved) = Default::default();
+    progress.employ(Part::Source, 1);
     move || {
-        let now = counter.load(Ordering::Relaxed);
-        Progress::add(&progress.bytes_read, now - seen);
-        seen = now;
+        progress.employ(Part::Decompressor, meter.decompressors());
+        Progress::add(&progress.bytes_read, meter.bytes() - std::mem::replace(&mut bytes, meter.bytes()));
+        for (part, activity, seen, now) in [
+            (Part::Source, Activity::Busy, &mut source, meter.source()),
+            (Part::Decompressor, Activity::Busy, &mut busy, meter.decompressing()),
+            (Part::Reader, Activity::Starved, &mut starved, meter.waiting()),
+        ] {
+            progress.spent(part, activity, now.saturating_sub(std::mem::replace(seen, now)));
+        }
     }
 }

@@ -21,7 +21,7 @@ use super::error::Error;
 use super::identity::Identity;
 use super::job::Started;
 use super::spec::JobSpec;
-use crate::clock::Clock;
+use crate::clock::{Clock, SystemClock};
 use crate::dispatcher::{self, Delivery};
 use crate::governor::{Budget, Permit};
 use crate::journal::Journal;
@@ -29,7 +29,7 @@ use crate::model::{ByteCount, Chunk, InputReport, JobId, Label};
 use crate::pipeline::Cut;
 use crate::spool::{self, End, Head, Reached, Store};
 use crate::target::LoadSettings;
-use crate::telemetry::{Progress, Stage};
+use crate::telemetry::{Activity, Laps, Part, Progress, Stage};
 
 /// Hex digits of the digest with which a stream's labels end; what stands before them is the place.
 const DIGEST_DIGITS: usize = 8;
@@ -228,11 +228,15 @@ impl Writer {
             move || {
                 for one in written {
                     let full = AtomicBool::new(false);
+                    let mut laps = Laps::start(&progress, &SystemClock, Part::Spool);
+                    progress.employ(Part::Spool, 1);
                     let added = one.append(&store, || {
                         full.store(true, Ordering::Relaxed);
                         tell_full(&store, limit, &progress);
                     });
-                    waited.store(full.load(Ordering::Relaxed), Ordering::Relaxed);
+                    let full = full.into_inner();
+                    laps.then(if full { Activity::Blocked } else { Activity::Busy });
+                    waited.store(full, Ordering::Relaxed);
                     match added {
                         Ok(true) => {}
                         Ok(false) => return false,

@@ -80,6 +80,8 @@ pub struct Plan {
     pub commit: Option<CommitReport>,
     /// The compression on the wire.
     pub compression: String,
+    /// Why.
+    pub compression_reason: String,
     /// The most loads that would be under way at one time.
     pub parallel_max: usize,
     /// Where the memory would go.

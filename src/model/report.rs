@@ -137,6 +137,9 @@ pub struct Report {
     /// What is committed at once, and why; none where the run ended before that was known.
     #[serde(default)]
     pub commit: Option<CommitReport>,
+    /// How bodies were compressed at the end, and why so; none where nothing was to be sent.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub compression: Option<CompressionReport>,
     /// One entry per load.
     pub loads: Vec<LoadReport>,
     /// One entry per input.
@@ -149,6 +152,9 @@ pub struct Report {
     /// What slowed the run down.
     #[serde(default)]
     pub slowed: Vec<SlowReport>,
+    /// Where the time went.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub profile: Option<ProfileReport>,
     /// The process's peak resident memory; 0 where the system does not tell.
     pub peak_memory_bytes: u64,
     /// The folder with the rejected rows, where there are any.
@@ -176,11 +182,13 @@ impl Report {
             bytes_read: 0,
             bytes_sent: 0,
             commit: None,
+            compression: None,
             loads: Vec::new(),
             inputs: Vec::new(),
             bottleneck: String::new(),
             parallel: 0,
             slowed: Vec::new(),
+            profile: None,
             peak_memory_bytes: 0,
             rejects: None,
             error: None,
@@ -197,6 +205,15 @@ pub struct CommitReport {
     pub reason: String,
 }
 
+/// How bodies were compressed, in a report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompressionReport {
+    /// `none`, `lz4`, `zstd` or `gzip`.
+    pub codec: String,
+    /// Why, as a clause.
+    pub reason: String,
+}
+
 /// Something that slowed a run down, in a report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlowReport {
@@ -206,6 +223,41 @@ pub struct SlowReport {
     pub address: String,
     /// How often.
     pub times: u64,
+}
+
+/// Where the time of a run went.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ProfileReport {
+    /// The parts of the run that took part, in the order of the data.
+    pub stages: Vec<StageReport>,
+    /// What the server says of its own time, over all loads.
+    pub server: Vec<PhaseReport>,
+    /// What would make the run faster, as a clause.
+    pub advice: String,
+}
+
+/// What one part of a run did, on all of its threads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StageReport {
+    /// `source`, `decompressor`, `reader`, `workers`, `assembly`, `spool` or `target`.
+    pub stage: String,
+    /// Its threads; of the target the most loads that were under way at one time.
+    pub threads: u64,
+    /// How long they worked.
+    pub busy_seconds: f64,
+    /// How long they waited for something to work on.
+    pub starved_seconds: f64,
+    /// How long they waited for somebody to take what they had made.
+    pub blocked_seconds: f64,
+}
+
+/// What a server says that it spent on one phase of its loads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PhaseReport {
+    /// In the server's words: `WriteDataTimeMs`.
+    pub phase: String,
+    /// How long.
+    pub seconds: f64,
 }
 
 /// A failure in a report.

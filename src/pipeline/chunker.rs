@@ -96,6 +96,11 @@ impl Chunker {
 }
 
 impl Filled {
+    /// It as it is, with its text for a body.
+    pub(super) fn chunk(&self) -> &Chunk {
+        &self.chunk
+    }
+
     /// Compresses its text, which goes as the body comes.
     pub(super) fn compress(self, codec: Codec) -> (Chunk, Permit) {
         let Self { mut chunk, mut permit } = self;

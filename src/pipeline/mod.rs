@@ -22,6 +22,7 @@ mod cutter;
 pub mod fuzz;
 mod kind;
 mod outlet;
+mod press;
 mod relay;
 mod relay_json;
 mod rows;
@@ -44,17 +45,18 @@ use crate::buffers::{BUFFER_BYTES, Buffers};
 use crate::clock::Clock;
 use crate::encoder;
 use crate::governor::{Budget, Closed, Permit};
-use crate::model::{Chunk, Codec, Column, Origin, Reject, WireFormat};
+use crate::model::{Chunk, Column, Origin, Reject, WireFormat};
 use crate::reader::csv::CsvText;
 use crate::reader::json::JsonText;
 use crate::reader::{self, Reader};
-use crate::telemetry::Progress;
+use crate::telemetry::{Laps, Part, Progress};
 use cutter::Cutter;
 use outlet::Outlet;
 use relay::Courier;
 use relay_json::JsonRelay;
 use stages::{Assembly, Feed, Hands};
 
+pub use press::Press;
 pub use relay::Plan;
 
 /// How an input is cut and encoded.
@@ -65,7 +67,7 @@ pub struct Options {
     /// The text format of ordinary chunks.
     pub wire: WireFormat,
     /// How bodies are compressed.
-    pub codec: Codec,
+    pub press: Press,
     /// Index of the input in the job's list.
     pub input: usize,
     /// The columns of the batches under their wire names for CSV, and for JSON.
@@ -168,7 +170,7 @@ pub fn run(
         WireFormat::Csv => options.columns.clone(),
         WireFormat::Json => options.columns_json.clone(),
     };
-    let (codec, buffers) = (options.codec, Buffers::default());
+    let (press, buffers) = (options.press.clone(), Buffers::default());
     let (feed, hands): (Feed, Box<dyn Fn() -> Hands + '_>) = match source {
         Source::Batches(reader) => {
             let wire = options.wire;
@@ -187,16 +189,20 @@ pub fn run(
         }
     };
     let room = Budget::new(PIECES_BYTES_MAX);
+    let laps = |part| Laps::start(&context.progress, context.clock.as_ref(), part);
+    for (part, threads) in [(Part::Reader, 1), (Part::Workers, workers), (Part::Assembly, 1)] {
+        context.progress.employ(part, threads as u64);
+    }
     thread::scope(|scope| {
         let mut assembly = Assembly::new(&feed, hands(), Cutter::new(options), buffers.clone());
         for _ in 0..workers {
             let (mut hands, pieces, buffers) = (hands(), pieces.clone(), buffers.clone());
-            scope.spawn(move || stages::work(&mut hands, &buffers, &pieces));
+            scope.spawn(move || stages::work(&mut hands, &buffers, &pieces, laps(Part::Workers)));
         }
         drop(pieces);
-        let outlet = Outlet::new(context, sink, codec, work.clone());
+        let outlet = Outlet::new(context, sink, press, work.clone());
         let of_pieces = room.clone();
-        scope.spawn(move || stages::read(feed, tick, &of_pieces, &order, &work));
+        scope.spawn(move || stages::read(feed, tick, &of_pieces, &order, &work, laps(Part::Reader)));
         // Taking the receiver and the outlet by value matters: when this ends early, dropping them is what ends the others.
         let result = assembly.run(done, outlet);
         room.close();

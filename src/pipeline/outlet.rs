@@ -5,17 +5,18 @@ use std::collections::VecDeque;
 use crossbeam_channel::{Receiver, Sender, bounded, never};
 
 use super::chunker::Filled;
+use super::press::Press;
 use super::stages::{Done, Piece};
 use super::{Context, Cut, Sink, Stopped};
 use crate::governor::Permit;
 use crate::model::{Codec, Origin, Reject};
-use crate::telemetry::{Progress, Stage};
+use crate::telemetry::{Activity, Part, Progress, Stage};
 
 /// The way out.
 pub(super) struct Outlet<'a> {
     pub(super) context: &'a Context,
     sink: &'a mut dyn Sink,
-    codec: Codec,
+    press: Press,
     work: Sender<(Piece, Sender<Done>)>,
     /// Chunks that are being compressed, in their order.
     pressed: VecDeque<(Place, Receiver<Done>)>,
@@ -36,10 +37,10 @@ impl<'a> Outlet<'a> {
     pub(super) fn new(
         context: &'a Context,
         sink: &'a mut dyn Sink,
-        codec: Codec,
+        press: Press,
         work: Sender<(Piece, Sender<Done>)>,
     ) -> Self {
-        Self { context, sink, codec, work, pressed: VecDeque::new() }
+        Self { context, sink, press, work, pressed: VecDeque::new() }
     }
 
     /// Room for a chunk. What waits to leave goes first if there is none: its room may be what is missing.
@@ -56,12 +57,13 @@ impl<'a> Outlet<'a> {
 
     /// Takes a chunk that is full.
     pub(super) fn chunk(&mut self, filled: Filled, place: Place) -> Result<(), Stopped> {
-        if self.codec == Codec::None {
+        let codec = self.press.codec(filled.chunk(), &self.context.progress, self.context.clock.as_ref());
+        if codec == Codec::None {
             let (chunk, permit) = filled.compress(Codec::None);
             return self.hand_on(place, Done::Chunk(chunk, permit));
         }
         let (sender, receiver) = bounded(1);
-        let piece = Piece::Filled(Box::new(filled), self.codec);
+        let piece = Piece::Filled(Box::new(filled), codec);
         // The workers end only when everybody has dropped this.
         self.work.send((piece, sender)).map_err(|_| Stopped)?;
         self.pressed.push_back((place, receiver));
@@ -110,7 +112,9 @@ impl<'a> Outlet<'a> {
     fn waiting_for_target<T>(&mut self, wait: impl FnOnce(&mut Self) -> T) -> T {
         let start = self.context.clock.instant();
         let result = wait(self);
-        self.context.progress.waited_for(Stage::Target, self.context.clock.instant() - start);
+        let waited = self.context.clock.instant() - start;
+        self.context.progress.waited_for(Stage::Target, waited);
+        self.context.progress.spent(Part::Assembly, Activity::Blocked, waited);
         result
     }
 }

@@ -12,7 +12,7 @@ use crate::clock::SystemClock;
 use crate::encoder::oracle;
 use crate::encoder::sample::Value;
 use crate::governor::Budget;
-use crate::model::Relay;
+use crate::model::{Codec, Relay};
 use crate::reader::csv::{CsvReader, Dialect};
 use crate::reader::{FieldRef, Projected};
 
@@ -34,7 +34,7 @@ pub(super) fn made(source: Source, columns: &[Column], wire: WireFormat) -> Made
     let options = Options {
         load_bytes: 1 << 20,
         wire,
-        codec: Codec::None,
+        press: Press::fixed(Codec::None, ""),
         input: 0,
         columns: columns.to_vec(),
         columns_json: columns.to_vec(),

@@ -21,7 +21,7 @@ use crate::governor::{Budget, Permit};
 use crate::model::{Batch, Chunk, Codec, Origin, Reject};
 use crate::reader::{self, BATCH_BYTES_TARGET, Block, Blocks, RECORD_BYTES_MAX, Reader};
 use crate::reader::{csv, json};
-use crate::telemetry::{Progress, Stage};
+use crate::telemetry::{Activity, Laps, Part, Progress, Stage};
 
 /// Where pieces come from.
 pub(super) enum Feed {
@@ -65,10 +65,12 @@ pub(super) fn read(
     room: &Budget,
     order: &Sender<Awaited>,
     work: &Sender<(Piece, Sender<Done>)>,
+    mut laps: Laps<'_>,
 ) {
     loop {
         let next = feed.next();
         tick();
+        laps.then(Activity::Busy);
         let (sender, receiver) = bounded(1);
         let permit = match next {
             Ok(piece) => {
@@ -88,6 +90,7 @@ pub(super) fn read(
         if order.send((receiver, permit)).is_err() || ends {
             return;
         }
+        laps.then(Activity::Blocked);
     }
 }
 
@@ -126,10 +129,13 @@ impl Feed {
 }
 
 /// Makes rows until there are no pieces.
-pub(super) fn work(hands: &mut Hands, buffers: &Buffers, pieces: &Receiver<(Piece, Sender<Done>)>) {
+pub(super) fn work(hands: &mut Hands, buffers: &Buffers, pieces: &Receiver<(Piece, Sender<Done>)>, mut laps: Laps<'_>) {
     for (piece, place) in pieces {
+        laps.then(Activity::Starved);
+        let done = hands.make(piece, buffers);
+        laps.then(Activity::Busy);
         // Nobody waits for it where the pipeline has ended early.
-        let _ = place.send(hands.make(piece, buffers));
+        let _ = place.send(done);
     }
 }
 
@@ -195,8 +201,10 @@ impl Assembly {
 
     #[expect(clippy::needless_pass_by_value, reason = "the receiver is dropped here, which ends the other threads")]
     pub(super) fn run(&mut self, order: Receiver<Awaited>, mut outlet: Outlet) -> Result<(), Failure> {
+        let context = outlet.context;
+        let mut laps = Laps::start(&context.progress, context.clock.as_ref(), Part::Assembly);
         loop {
-            let context = outlet.context;
+            laps.then(Activity::Busy);
             if context.budget.is_closed() {
                 return Err(Failure::Stopped);
             }
@@ -214,6 +222,7 @@ impl Assembly {
             let (place, _permit) = place.map_err(|_| Stopped)?;
             let done = place.recv().ok();
             context.progress.waited_for(Stage::Encoder, context.clock.instant() - read);
+            laps.then(Activity::Starved);
             match done {
                 Some(Done::Rows(rows)) => self.take(rows, &mut outlet)?,
                 Some(Done::Block(block, rows)) => self.block(&block, rows, &mut outlet)?,
@@ -223,7 +232,9 @@ impl Assembly {
                         self.accept(&rest, rows, &mut outlet)?;
                     }
                     self.take(Rows { rejects, ..Rows::default() }, &mut outlet)?;
-                    return Ok(self.cutter.finish(&mut outlet)?);
+                    self.cutter.finish(&mut outlet)?;
+                    laps.then(Activity::Busy);
+                    return Ok(());
                 }
                 Some(Done::Failed(error)) => {
                     // What was full before is as good as ever.

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::clock::SystemClock;
 use crate::model::table::arrow_schema;
-use crate::model::{Batch, ColumnType, Origin, Rule};
+use crate::model::{Batch, Codec, ColumnType, Origin, Rule};
 
 /// A reader of batches that are there already.
 struct Ready {
@@ -79,7 +79,14 @@ fn batches(texts: &[Option<String>], sizes: &[usize]) -> Vec<Batch> {
 
 fn options(load_bytes: u64) -> Options {
     let columns = columns();
-    Options { load_bytes, wire: WireFormat::Csv, codec: Codec::None, input: 3, columns_json: columns.clone(), columns }
+    Options {
+        load_bytes,
+        wire: WireFormat::Csv,
+        press: Press::fixed(Codec::None, ""),
+        input: 3,
+        columns_json: columns.clone(),
+        columns,
+    }
 }
 
 fn context(load_bytes: u64) -> Context {

@@ -39,6 +39,7 @@ pub use format::{Compression, Format};
 pub use mapping::{FieldKind, Mapping, SourceFields, map};
 pub use probe::{Options, Probed, probe};
 pub use reject::{RejectsError, RejectsWriter};
+pub use stored::Meter;
 
 use crate::model::{Batch, Column, Reject};
 

@@ -4,41 +4,109 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 
-/// Counts bytes; its clones count together. Whoever reads the input adds, and progress looks on.
+use crate::clock::{Clock as _, SystemClock};
+
+/// What reading an input has come to so far; clones count together. Whoever reads the input adds, and progress looks on.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Counter(Arc<AtomicU64>);
+pub struct Meter(Arc<Readings>);
 
-impl Counter {
-    pub(super) fn add(&self, bytes: usize) {
-        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
+#[derive(Debug, Default)]
+struct Readings {
+    bytes: AtomicU64,
+    source_nanos: AtomicU64,
+    decompressing_nanos: AtomicU64,
+    waiting_nanos: AtomicU64,
+    decompressors: AtomicU64,
+}
+
+impl Meter {
+    /// Stored bytes read.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.0.bytes.load(Ordering::Relaxed)
     }
 
-    /// Raises the count, if it is lower.
-    pub(super) fn set_at_least(&self, bytes: u64) {
-        self.0.fetch_max(bytes, Ordering::Relaxed);
+    /// How long the source was waited for: the disk, or whoever writes a stream.
+    #[must_use]
+    pub fn source(&self) -> Duration {
+        Duration::from_nanos(self.0.source_nanos.load(Ordering::Relaxed))
     }
 
-    pub(super) fn shared(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.0)
+    /// How long decompressing took, on all threads.
+    #[must_use]
+    pub fn decompressing(&self) -> Duration {
+        Duration::from_nanos(self.0.decompressing_nanos.load(Ordering::Relaxed))
     }
+
+    /// How long the reader waited for decompressed bytes.
+    #[must_use]
+    pub fn waiting(&self) -> Duration {
+        Duration::from_nanos(self.0.waiting_nanos.load(Ordering::Relaxed))
+    }
+
+    /// The most threads that decompressed.
+    #[must_use]
+    pub fn decompressors(&self) -> u64 {
+        self.0.decompressors.load(Ordering::Relaxed)
+    }
+
+    fn add(&self, bytes: usize) {
+        self.0.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Raises the count of bytes, if it is lower.
+    fn set_at_least(&self, bytes: u64) {
+        self.0.bytes.fetch_max(bytes, Ordering::Relaxed);
+    }
+
+    fn while_reading<T>(&self, read: impl FnOnce() -> T) -> T {
+        timed(&self.0.source_nanos, read)
+    }
+
+    /// Does some decompressing. What the source took meanwhile, if this thread reads it, counts as the source's.
+    pub(super) fn while_decompressing<T>(&self, reads: bool, decompress: impl FnOnce() -> T) -> T {
+        let before = self.source();
+        let result = timed(&self.0.decompressing_nanos, decompress);
+        if reads {
+            let source = u64::try_from(self.source().saturating_sub(before).as_nanos()).unwrap_or(u64::MAX);
+            self.0.decompressing_nanos.fetch_sub(source, Ordering::Relaxed);
+        }
+        result
+    }
+
+    pub(super) fn while_waiting<T>(&self, wait: impl FnOnce() -> T) -> T {
+        timed(&self.0.waiting_nanos, wait)
+    }
+
+    pub(super) fn employ_decompressors(&self, threads: usize) {
+        self.0.decompressors.fetch_max(threads as u64, Ordering::Relaxed);
+    }
+}
+
+fn timed<T>(nanos: &AtomicU64, work: impl FnOnce() -> T) -> T {
+    let start = SystemClock.instant();
+    let result = work();
+    let taken = u64::try_from((SystemClock.instant() - start).as_nanos()).unwrap_or(u64::MAX);
+    nanos.fetch_add(taken, Ordering::Relaxed);
+    result
 }
 
 /// A stream that counts what is read of it.
 pub(super) struct CountedStream {
     pub(super) stream: Box<dyn Read + Send>,
-    pub(super) counter: Counter,
+    pub(super) meter: Meter,
 }
 
 impl Read for CountedStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.stream.read(buffer)?;
-        self.counter.add(count);
+        let count = self.meter.while_reading(|| self.stream.read(buffer))?;
+        self.meter.add(count);
         Ok(count)
     }
 }
@@ -51,20 +119,20 @@ pub(super) struct CountedFile {
     /// When it was last written to; not every file system knows.
     modified: Option<SystemTime>,
     at: u64,
-    counter: Counter,
+    meter: Meter,
 }
 
 impl CountedFile {
     /// Stands at the start of `file`.
-    pub(super) fn new(file: File, counter: Counter) -> io::Result<Self> {
+    pub(super) fn new(file: File, meter: Meter) -> io::Result<Self> {
         let metadata = file.metadata()?;
         let (bytes, modified) = (metadata.len(), metadata.modified().ok());
-        Ok(Self { file: Arc::new(file), bytes, modified, at: 0, counter })
+        Ok(Self { file: Arc::new(file), bytes, modified, at: 0, meter })
     }
 
     /// The same file at the start, read without being counted.
     pub(super) fn uncounted(&self) -> Self {
-        Self { at: 0, counter: Counter::default(), ..self.clone() }
+        Self { at: 0, meter: Meter::default(), ..self.clone() }
     }
 
     /// How many bytes the file had when it was opened.
@@ -77,7 +145,7 @@ impl CountedFile {
     /// # Errors
     /// When the file is no longer what it was.
     pub(super) fn finish(&self) -> io::Result<()> {
-        self.counter.set_at_least(self.bytes);
+        self.meter.set_at_least(self.bytes);
         self.check_unchanged()
     }
 
@@ -122,12 +190,12 @@ impl Read for CountedFile {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left = usize::try_from(self.bytes.saturating_sub(self.at)).unwrap_or(usize::MAX);
         let room = buffer.len().min(left);
-        let count = self.read_here(&mut buffer[..room])?;
+        let count = self.meter.while_reading(|| self.read_here(&mut buffer[..room]))?;
         if count == 0 && !buffer.is_empty() {
             self.check_unchanged()?;
         }
         self.at += count as u64;
-        self.counter.add(count);
+        self.meter.add(count);
         Ok(count)
     }
 }
@@ -188,7 +256,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.csv");
         std::fs::write(&path, "id,name\n1,a\n2,b\n").unwrap();
-        let mut file = CountedFile::new(File::open(&path).unwrap(), Counter::default()).unwrap();
+        let mut file = CountedFile::new(File::open(&path).unwrap(), Meter::default()).unwrap();
         let mut bytes = vec![0; 8];
         file.read_exact(&mut bytes).unwrap();
         change(&mut File::options().append(true).open(&path).unwrap());

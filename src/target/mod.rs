@@ -124,6 +124,8 @@ pub struct Prepared {
     pub rows_loaded: u64,
     /// Rows that the filter left out.
     pub rows_unselected: u64,
+    /// What the server says it spent its time on, in milliseconds.
+    pub phases: Vec<(String, u64)>,
 }
 
 /// The state of a label at the server.

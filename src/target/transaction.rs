@@ -84,7 +84,9 @@ impl StarRocks {
         let prepare = self.call(Operation::Prepare, label, &[("prepared_timeout", &timeout)])?;
         match self.part(Operation::Prepare, &backend, &prepare, patience, &sent).await? {
             Some(reply) => Ok(prepared(&reply, &sent)),
-            None => Ok(Prepared { transaction_id: None, rows_loaded: 0, rows_unselected: chunk.rows }),
+            None => {
+                Ok(Prepared { transaction_id: None, rows_loaded: 0, rows_unselected: chunk.rows, phases: Vec::new() })
+            }
         }
     }
 

@@ -125,6 +125,7 @@ pub(super) fn prepared(reply: &Reply, sent: &Sent<'_>) -> Prepared {
         transaction_id: reply.transaction_id.filter(|id| *id >= 0),
         rows_loaded: reply.rows_loaded.unwrap_or(sent.rows),
         rows_unselected: reply.rows_unselected.unwrap_or(0),
+        phases: reply.phases.clone(),
     }
 }
 

@@ -2,7 +2,9 @@
 
 pub mod memory;
 pub mod panics;
+mod profile;
 pub mod progress;
 pub mod setup;
 
+pub use profile::{Activity, Laps, Part};
 pub use progress::{Progress, Stage};

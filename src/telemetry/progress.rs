@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::profile::{self, Activity, Part, Timesheets};
+use crate::model::report::{PhaseReport, ProfileReport};
+
 /// Counts what a job does. Written by the stages, read by whoever shows it; every field only grows, but for the gauges
 /// that say so.
 #[derive(Debug, Default)]
@@ -33,7 +36,11 @@ pub struct Progress {
     pub attempts_failed: AtomicU64,
     /// How often who was too busy in which way; written by attempts, read by the report.
     slowed: Mutex<BTreeMap<(&'static str, String), u64>>,
+    /// Milliseconds that the server says it has spent on each phase of its loads.
+    served: Mutex<BTreeMap<String, u64>>,
+    drain_rate: Mutex<Option<f64>>,
     waits: [AtomicU64; 4],
+    sheets: Timesheets,
 }
 
 /// Who waits for whom, between the stages of a pipeline.
@@ -48,6 +55,9 @@ pub enum Stage {
     /// The encoder waits for the disk to take a chunk; counted as waiting for the target as well.
     Spool,
 }
+
+/// How much the last load counts in the rate at which the target takes bytes: loads differ, and a network changes slowly.
+const DRAIN_WEIGHT: f64 = 0.25;
 
 impl Progress {
     /// Adds to a counter.
@@ -64,6 +74,50 @@ impl Progress {
     pub fn waited_for(&self, stage: Stage, time: Duration) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.waits[stage as usize].fetch_add(nanos, Ordering::Relaxed);
+    }
+
+    /// Notes how many threads a part has; the most of them count.
+    pub fn employ(&self, part: Part, threads: u64) {
+        self.sheets.employ(part, threads);
+    }
+
+    /// Notes what a part did with its time.
+    pub fn spent(&self, part: Part, activity: Activity, time: Duration) {
+        self.sheets.spent(part, activity, time);
+    }
+
+    /// Notes that a load of so many bytes got through in this time, when so many were under way.
+    pub fn drained(&self, bytes: u64, time: Duration, at_once: usize) {
+        let mut rate = self.drain_rate.lock().unwrap_or_else(PoisonError::into_inner);
+        #[expect(clippy::cast_precision_loss, reason = "a rate")]
+        let now = bytes as f64 * at_once as f64 / time.as_secs_f64().max(f64::EPSILON);
+        *rate = Some(rate.map_or(now, |before| before + (now - before) * DRAIN_WEIGHT));
+    }
+
+    /// How many bytes of bodies per second the target takes, by the last loads; none before the first.
+    #[must_use]
+    pub fn drain_rate(&self) -> Option<f64> {
+        *self.drain_rate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes how many milliseconds a server says a load took in each of its phases.
+    pub fn served(&self, phases: &[(String, u64)]) {
+        let mut served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
+        for (phase, millis) in phases {
+            *served.entry(phase.clone()).or_default() += millis;
+        }
+    }
+
+    /// Where the time went so far, given how long the run has lasted.
+    #[must_use]
+    pub fn profile(&self, elapsed: Duration) -> ProfileReport {
+        let served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
+        let phase = |(phase, millis): (&String, &u64)| PhaseReport {
+            phase: phase.clone(),
+            seconds: Duration::from_millis(*millis).as_secs_f64(),
+        };
+        let phases = served.iter().map(phase).collect();
+        profile::report(&self.sheets, phases, &self.bottleneck(elapsed), elapsed)
     }
 
     /// Notes that somebody was too busy, and in which way.

@@ -67,7 +67,7 @@ async fn import(args: ImportArgs, options: ConnectOptions, origin: Origin) -> Ex
     let stop = stop_when_interrupted(told);
     match perform(&args, &options, origin, stop, &interrupt).await {
         Ok((exit, ended)) => {
-            show(args.output, &ended);
+            show(args.output, args.profile, &ended);
             exit
         }
         Err(error) => report_failure(&args, &error),
@@ -124,11 +124,16 @@ pub(super) fn say_what_settles(args: &ImportArgs, ended: &mut Ended) {
 }
 
 /// Shows how an import ended.
-pub(super) fn show(output: Output, ended: &Ended) {
+pub(super) fn show(output: Output, profile: bool, ended: &Ended) {
     show_notices(ended);
     match output {
         Output::Json => render::result(&render::report_json(&ended.report)),
-        Output::Text => render::result(&render::report_text(&ended.report, ended.already.as_deref())),
+        Output::Text => {
+            render::result(&render::report_text(&ended.report, ended.already.as_deref()));
+            if let Some(profile) = ended.report.profile.as_ref().filter(|_| profile) {
+                render::result(&render::profile_text(profile, &ended.report.bottleneck, ended.report.elapsed_seconds));
+            }
+        }
     }
     show_error(ended);
 }

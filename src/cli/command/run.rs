@@ -151,7 +151,7 @@ async fn prepare(
 /// Tells a person how one of them ended.
 fn tell(args: &RunArgs, load: &FileLoad, done: &Done) {
     match (done, args.output) {
-        (Ok((_, ended)), Output::Text) => import::show(Output::Text, ended),
+        (Ok((_, ended)), Output::Text) => import::show(Output::Text, load.args.profile, ended),
         (Ok((_, ended)), Output::Json) => import::show_aside(ended),
         (Err(error), _) => {
             render::line(&format!("{}: not begun", config::shown(&load.args.target.to)));

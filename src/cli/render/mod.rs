@@ -2,6 +2,7 @@
 
 pub(super) mod jobs;
 pub(super) mod plan;
+mod profile;
 pub(super) mod progress;
 mod report;
 mod rows;
@@ -10,6 +11,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
+pub(super) use profile::text as profile_text;
 pub(super) use report::{json as report_json, stillborn, text as report_text};
 pub(super) use rows::{csv as csv_rows, json as json_rows, table};
 

@@ -94,7 +94,7 @@ pub(in crate::cli) fn text(seen: &Seen<'_>, fails: bool) -> String {
         let columns: Vec<String> = first.columns.iter().map(one_column).chain(computed).collect();
         line("columns", columns.join(", "));
         let wires: Vec<&str> = ["csv", "json"].into_iter().filter(|wire| has(plan, wire)).collect();
-        line("wire", format!("{}, compression {}", wires.join(" and "), plan.compression));
+        line("wire", format!("{}, compression {}: {}", wires.join(" and "), plan.compression, plan.compression_reason));
         line("loads", volume(plan));
     }
     if let Some(seconds) = plan.seconds_min {

@@ -9,7 +9,7 @@ use parquet::file::properties::WriterProperties;
 use proptest::prelude::*;
 
 use super::*;
-use crate::reader::stored::Counter;
+use crate::reader::stored::Meter;
 
 fn footer(rows: &RecordBatch, group_rows: usize, page_rows: usize) -> (Footer, u64) {
     let properties = WriterProperties::builder()
@@ -23,7 +23,7 @@ fn footer(rows: &RecordBatch, group_rows: usize, page_rows: usize) -> (Footer, u
     writer.close().unwrap();
     let mut file: File = tempfile::tempfile().unwrap();
     file.write_all(&bytes).unwrap();
-    let file = CountedFile::new(file, Counter::default()).unwrap();
+    let file = CountedFile::new(file, Meter::default()).unwrap();
     (Footer::read(Path::new("x.parquet"), file).unwrap(), bytes.len() as u64)
 }
 

@@ -16,20 +16,19 @@ use std::fs::File;
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use arrow::datatypes::SchemaRef;
 
 use super::arrow_ipc::{ArrowFile, ArrowStream};
 use super::columnar::{self, ColumnarReader, Projection, guarded};
 use super::csv::{self, CsvReader, CsvText, Dialect};
-use super::decompress::decompress;
+use super::decompress;
 use super::finder::{RowFinder, Wanted};
 use super::format::{Compression, Format, detect};
 use super::json::{self, JsonReader, JsonText};
 use super::mapping::{FieldKind, SourceFields};
 use super::parquet::Footer;
-use super::stored::{CountedFile, CountedStream, Counter};
+use super::stored::{CountedFile, CountedStream, Meter};
 use super::{CsvOptions, Error, Projected, Reader, infer};
 use crate::model::{Column, Reject};
 use crate::source::Opened;
@@ -57,7 +56,7 @@ pub struct Probed {
     /// How it is compressed.
     pub compression: Option<Compression>,
     path: PathBuf,
-    counter: Counter,
+    meter: Meter,
     body: Body,
 }
 
@@ -138,8 +137,8 @@ impl Text {
 /// When it is empty, nothing tells its format, name and bytes contradict each other, it is cut off within the sample, or its
 /// format needs a file and it is none.
 pub fn probe(path: &Path, opened: Opened, options: &Options) -> Result<Probed, Error> {
-    let counter = Counter::default();
-    let (file, mut stored) = storage(path, opened, &counter)?;
+    let meter = Meter::default();
+    let (file, mut stored) = storage(path, opened, &meter)?;
     let head = fill(path, &mut stored, Vec::new(), HEAD_BYTES)?;
     if head.is_empty() {
         return Err(Error::Empty { path: path.to_owned() });
@@ -149,7 +148,8 @@ pub fn probe(path: &Path, opened: Opened, options: &Options) -> Result<Probed, E
         None => (stored, head),
         Some(compression) => {
             let stored = Box::new(Cursor::new(head).chain(stored));
-            let mut plain = decompress(compression, stored).map_err(|error| Error::read(path, error))?;
+            let plain = decompress::ahead(compression, stored, file.is_some(), meter.clone());
+            let mut plain = plain.map_err(|error| Error::read(path, error))?;
             let sample = fill(path, &mut plain, Vec::new(), HEAD_BYTES)?;
             (plain, sample)
         }
@@ -177,19 +177,19 @@ pub fn probe(path: &Path, opened: Opened, options: &Options) -> Result<Probed, E
             Body::Typed(Typed::ArrowFile(file, schema))
         }
     };
-    Ok(Probed { format, compression, path: path.to_owned(), counter, body })
+    Ok(Probed { format, compression, path: path.to_owned(), meter, body })
 }
 
 type Storage = (Option<CountedFile>, Box<dyn Read + Send>);
 
-fn storage(path: &Path, opened: Opened, counter: &Counter) -> Result<Storage, Error> {
-    let open = |file: File| CountedFile::new(file, counter.clone());
+fn storage(path: &Path, opened: Opened, meter: &Meter) -> Result<Storage, Error> {
+    let open = |file: File| CountedFile::new(file, meter.clone());
     Ok(match opened {
         Opened::File(file) => {
             let file = open(file).map_err(|error| Error::read(path, error))?;
             (Some(file.clone()), Box::new(file))
         }
-        Opened::Stream(stream) => (None, Box::new(CountedStream { stream, counter: counter.clone() })),
+        Opened::Stream(stream) => (None, Box::new(CountedStream { stream, meter: meter.clone() })),
     })
 }
 
@@ -301,10 +301,10 @@ impl Probed {
         }
     }
 
-    /// How many bytes of the input, as it is stored, have been read: it goes on counting while the reader reads.
+    /// What reading has come to so far: it goes on counting while the reader reads.
     #[must_use]
-    pub fn bytes_read(&self) -> Arc<AtomicU64> {
-        self.counter.shared()
+    pub fn meter(&self) -> Meter {
+        self.meter.clone()
     }
 
     /// How the input is written, if it is CSV.

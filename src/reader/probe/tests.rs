@@ -1,7 +1,6 @@
 //! Inputs from their first byte to their last batch.
 
 use std::io::{self, Write};
-use std::sync::atomic::Ordering;
 
 use arrow::array::{Array as _, AsArray as _};
 use arrow::datatypes::Int64Type;
@@ -94,11 +93,11 @@ fn an_input_longer_than_the_sample_is_read_to_its_end() {
     let stored = gzip(&text);
     for (name, bytes, opened) in [("a.csv", &text, stream(&text)), ("a.csv.gz", &stored, file(&stored))] {
         let probed = probe(Path::new(name), opened, &Options::default()).unwrap();
-        let counter = probed.bytes_read();
-        assert!(counter.load(Ordering::Relaxed) > 0);
+        let meter = probed.meter();
+        assert!(meter.bytes() > 0);
         let (read, rejects) = all(probed).unwrap();
         assert_eq!((read, rejects.len()), (rows, 0), "{name}");
-        assert_eq!(counter.load(Ordering::Relaxed), bytes.len() as u64, "{name}");
+        assert_eq!(meter.bytes(), bytes.len() as u64, "{name}");
     }
 }
 

@@ -5,11 +5,18 @@
 //! [`UnexpectedEof`](ErrorKind::UnexpectedEof), and what follows a part and is none is one of kind
 //! [`InvalidData`](ErrorKind::InvalidData): bytes that are skipped could have been rows.
 
+mod ahead;
+
+#[cfg(test)]
+mod ahead_tests;
+
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::format::Compression;
+use super::stored::Meter;
+use ahead::{Ahead, Sizes};
 
 /// How much compressed data is fetched at a time.
 const FETCH_BYTES: usize = 128 << 10;
@@ -37,6 +44,20 @@ pub fn decompress(compression: Compression, stored: Box<dyn Read + Send>) -> io:
         }
     };
     Ok(Box::new(Sorted { plain, compression, watch }))
+}
+
+/// The same on threads of its own, ahead of whoever reads; on several where the input has several parts and may be split,
+/// which a file may and a pipe, whose writer could be waited for, may not.
+///
+/// # Errors
+/// When there is no memory for a decoder, or no thread.
+pub(super) fn ahead(
+    compression: Compression,
+    stored: Box<dyn Read + Send>,
+    may_split: bool,
+    meter: Meter,
+) -> io::Result<Box<dyn Read + Send>> {
+    Ok(Box::new(Ahead::new(compression, stored, may_split, meter, Sizes::default())?))
 }
 
 /// What happened below a decoder, which decoders do not tell.
@@ -115,7 +136,7 @@ impl Read for Sorted {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::io::{Cursor, Write};
 
     use proptest::prelude::*;
@@ -136,10 +157,10 @@ mod tests {
         }
     }
 
-    const ALL: [Compression; 5] =
+    pub(super) const ALL: [Compression; 5] =
         [Compression::Gzip, Compression::Zstd, Compression::Lz4, Compression::Bzip2, Compression::Xz];
 
-    fn compress(compression: Compression, plain: &[u8]) -> Vec<u8> {
+    pub(super) fn compress(compression: Compression, plain: &[u8]) -> Vec<u8> {
         match compression {
             Compression::Gzip => {
                 let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -180,7 +201,7 @@ mod tests {
     }
 
     /// Text that compresses, but not to nothing: it takes several blocks of LZ4.
-    fn text(lines: u32) -> Vec<u8> {
+    pub(super) fn text(lines: u32) -> Vec<u8> {
         (0..lines).flat_map(|line| format!("{line},{}\n", line.wrapping_mul(2_654_435_761)).into_bytes()).collect()
     }
 
