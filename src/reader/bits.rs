@@ -228,7 +228,7 @@ mod x86 {
     }
 
     #[target_feature(enable = "sse2")]
-    #[expect(clippy::cast_possible_wrap, reason = "the bits are what counts")]
+    #[expect(clippy::cast_possible_truncation, reason = "the bits are what counts")]
     #[inline]
     fn small(block: &[u8; SMALL]) -> __m128i {
         let bytes = u128::from_le_bytes(*block);

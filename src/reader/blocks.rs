@@ -113,7 +113,7 @@ impl Blocks {
     #[cfg(test)]
     pub(super) fn with_size(self, block_bytes: usize, blindly: bool) -> Self {
         let cuts = if blindly { self.cuts.after(&[]) } else { self.cuts };
-        Self { block_bytes, cuts, ..self }
+        Self { cuts, block_bytes, ..self }
     }
 
     /// The next block; none at the end.

@@ -162,16 +162,15 @@ impl Object {
             return None;
         }
         let text = &bytes[at..end];
-        let found = match self.by_text.get(text) {
-            Some(found) => *found,
-            None => {
-                let key = std::str::from_utf8(&text[1..text.len() - 1]).ok()?;
-                let passed_over = self.keys.known.as_ref().is_none_or(|known| known.contains(key));
-                if !passed_over || self.keys.slots.contains_key(key) || self.met.len() == MET_MAX {
-                    return None;
-                }
-                self.meet(text, None)
+        let found = if let Some(found) = self.by_text.get(text) {
+            *found
+        } else {
+            let key = std::str::from_utf8(&text[1..text.len() - 1]).ok()?;
+            let passed_over = self.keys.known.as_ref().is_none_or(|known| known.contains(key));
+            if !passed_over || self.keys.slots.contains_key(key) || self.met.len() == MET_MAX {
+                return None;
             }
+            self.meet(text, None)
         };
         match before {
             Some(before) => self.met[before].next = found,

@@ -83,7 +83,9 @@ fn shares(footer: &Footer, indices: &[usize], threads: usize) -> Vec<Vec<usize>>
     }
     let mut shares: Vec<Vec<usize>> = shares.into_iter().map(|(_, indices)| indices).collect();
     shares.retain(|share| !share.is_empty() || indices.is_empty());
-    shares.iter_mut().for_each(|share| share.sort_unstable());
+    for share in &mut shares {
+        share.sort_unstable();
+    }
     shares
 }
 
