@@ -212,7 +212,7 @@ fn help(verb: &str) -> String {
 
 #[test]
 fn every_flag_on_paper_is_one_of_the_program() {
-    // Flags of cargo, curl and git stand in examples, too.
+    // Flags of cargo, curl, git, perf and valgrind stand in examples, too.
     const OTHERS: &[&str] = &[
         "--release",
         "--path",
@@ -225,6 +225,12 @@ fn every_flag_on_paper_is_one_of_the_program() {
         "--test",
         "--lib",
         "--nocapture",
+        "--bench",
+        "--no-children",
+        "--sort",
+        "--stdio",
+        "--percent-limit",
+        "--tool",
     ];
     let verbs = ["import", "status", "sql", "schema", "explain", "sandbox", "cluster loads", "cluster metrics"];
     let mut known: BTreeSet<String> = verbs.iter().flat_map(|verb| flags(&help(verb))).collect();

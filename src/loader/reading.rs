@@ -139,7 +139,9 @@ pub(super) fn report_of(input: &Prepared) -> InputReport {
 
 /// Moves the progress on by what was read since the last time.
 fn ticking(meter: Meter, progress: Arc<Progress>) -> impl FnMut() + Send {
-    let (mut bytes, mut source, mut busy, mut starved) = Default::default();
+    let (mut bytes, mut source, mut busy) = Default::default();
+    // Looking at the head of the input was not the reader's work, nor is waiting for it its waiting.
+    let mut starved = meter.waiting();
     progress.employ(Part::Source, 1);
     move || {
         progress.employ(Part::Decompressor, meter.decompressors());

@@ -21,6 +21,7 @@ mod outside;
 mod overload;
 mod peers;
 mod plan;
+mod profile;
 mod real_data;
 mod rejects;
 mod relay;
