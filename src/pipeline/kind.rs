@@ -29,7 +29,7 @@ impl Kind {
             ColumnType::TinyInt => integer(3, i8::MIN.into(), i8::MAX.into()),
             ColumnType::SmallInt => integer(5, i16::MIN.into(), i16::MAX.into()),
             ColumnType::Int => integer(10, i32::MIN.into(), i32::MAX.into()),
-            ColumnType::BigInt => integer(19, i64::MIN.into(), i64::MAX.into()),
+            ColumnType::BigInt => integer(19, i64::MIN, i64::MAX),
             ColumnType::LargeInt => Self::Integer(39, None),
             ColumnType::Float => Self::Float,
             ColumnType::Double => Self::Double,

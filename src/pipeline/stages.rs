@@ -109,6 +109,7 @@ impl Piece {
 
 impl Feed {
     /// The next piece, or what there is instead of one.
+    #[expect(clippy::result_large_err, reason = "it is moved once for each half megabyte")]
     fn next(&mut self) -> Result<Piece, Done> {
         match self {
             Self::Batches(reader) => {

@@ -214,7 +214,7 @@ mod x86 {
     #[inline]
     fn not_digits_sse2(block: &[u8; BLOCK]) -> u64 {
         let quarter = |at: usize| -> u64 {
-            let digits = _mm_sub_epi8(quarter_of(block, at), _mm_set1_epi8(b'0' as i8));
+            let digits = _mm_sub_epi8(quarter_of(block, at), _mm_set1_epi8(b'0'.cast_signed()));
             let is_digit = _mm_cmpeq_epi8(_mm_min_epu8(digits, _mm_set1_epi8(9)), digits);
             u64::from(_mm_movemask_epi8(is_digit) as u32)
         };
@@ -236,10 +236,10 @@ mod x86 {
     }
 
     #[target_feature(enable = "sse2")]
-    #[expect(clippy::cast_possible_wrap, clippy::cast_sign_loss, reason = "the bits are what counts")]
+    #[expect(clippy::cast_sign_loss, reason = "the bits are what counts")]
     #[inline]
     pub(super) fn odd_sse2(block: &[u8; SMALL]) -> u32 {
-        let digits = _mm_sub_epi8(small(block), _mm_set1_epi8(b'0' as i8));
+        let digits = _mm_sub_epi8(small(block), _mm_set1_epi8(b'0'.cast_signed()));
         let is_digit = _mm_cmpeq_epi8(_mm_min_epu8(digits, _mm_set1_epi8(9)), digits);
         !_mm_movemask_epi8(is_digit) as u32 & 0xffff
     }
@@ -289,7 +289,7 @@ mod x86 {
     #[inline]
     fn not_digits_avx2(block: &[u8; BLOCK]) -> u64 {
         let half = |at: usize| -> u64 {
-            let digits = _mm256_sub_epi8(half_of(block, at), _mm256_set1_epi8(b'0' as i8));
+            let digits = _mm256_sub_epi8(half_of(block, at), _mm256_set1_epi8(b'0'.cast_signed()));
             let is_digit = _mm256_cmpeq_epi8(_mm256_min_epu8(digits, _mm256_set1_epi8(9)), digits);
             u64::from(_mm256_movemask_epi8(is_digit) as u32)
         };

@@ -87,8 +87,8 @@ impl Walk {
     /// Goes on behind the record that was glanced at; `end` is where its line end is, `quotes` how many it has.
     #[inline]
     pub(crate) fn pass(&mut self, bytes: &[u8], end: usize, quotes: usize) {
-        let quoted = quotes > 0 && self.structure.has_quoted_line_end();
-        self.line += 1 + if quoted { line_ends(&bytes[self.at..end]) } else { 0 };
+        let has_lines = quotes > 0 && self.structure.has_quoted_line_end();
+        self.line += 1 + if has_lines { line_ends(&bytes[self.at..end]) } else { 0 };
         self.separator = self.structure.records()[self.record] as usize;
         (self.at, self.record, self.quote) = (end + 1, self.record + 1, self.quote + quotes);
     }
