@@ -95,7 +95,8 @@ impl Files {
     pub(crate) fn ddl(&self, name: &str, turned: bool) -> String {
         let mut columns = self.columns.clone();
         if turned {
-            columns.reverse();
+            // The first one stays where it is, since not every type can be a key.
+            columns[1..].reverse();
         }
         let key = columns[0].split(' ').next().unwrap_or_default();
         format!(
