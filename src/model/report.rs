@@ -138,7 +138,7 @@ pub struct Report {
     #[serde(default)]
     pub commit: Option<CommitReport>,
     /// How bodies were compressed at the end, and why so; none where nothing was to be sent.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(default)]
     pub compression: Option<CompressionReport>,
     /// One entry per load.
     pub loads: Vec<LoadReport>,
@@ -153,7 +153,7 @@ pub struct Report {
     #[serde(default)]
     pub slowed: Vec<SlowReport>,
     /// Where the time went.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(default)]
     pub profile: Option<ProfileReport>,
     /// The process's peak resident memory; 0 where the system does not tell.
     pub peak_memory_bytes: u64,

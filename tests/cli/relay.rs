@@ -25,7 +25,7 @@ impl Place {
     }
 
     fn all(&self, table: &str) -> Vec<Value> {
-        self.world.rows("demo", &format!("select * from {table} order by 1, 2, 3"))
+        self.world.rows("demo", &format!("select * from {table} order by 1, 2"))
     }
 }
 
