@@ -7,7 +7,6 @@ mod command;
 mod exit;
 mod job_file;
 mod journal_args;
-mod recipe;
 mod render;
 
 use std::process::ExitCode;

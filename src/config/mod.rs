@@ -4,14 +4,20 @@
 //! joined; otherwise it is started inside this process, on loopback and free ports, for as long as the command takes.
 
 mod connect;
+mod import_args;
+mod import_spec;
 mod password;
+mod recipe;
 mod schema;
+pub mod setting;
 
 use std::env;
 use std::path::PathBuf;
 
 pub use connect::{ConnectOptions, Connected, connect, shown};
+pub use import_args::{Commit, Compression, ImportArgs, Output, Parallel, Quote, ReadingArgs, TargetArgs, Wire};
 pub use password::PasswordFrom;
+pub use recipe::{Recipe, without_password};
 pub use schema::{Described, describe};
 
 use crate::failure::{Code, Failure};
