@@ -21,12 +21,17 @@ const LAYERS: &[Layer] = &[
     Layer { modules: &["planner", "pipeline", "dispatcher"], strangers: true },
     Layer { modules: &["loader"], strangers: true },
     Layer { modules: &["config"], strangers: true },
+    Layer { modules: &["daemon"], strangers: true },
     Layer { modules: &["cli"], strangers: true },
 ];
 
 /// What a face may import although it is no word and not the loader: the configuration sees every part, so that the
 /// command line does not have to.
-const CLI_SEES: &[&str] = &["model", "failure", "clock", "near", "telemetry", "loader", "config", "sandbox", "cli"];
+const CLI_SEES: &[&str] =
+    &["model", "failure", "clock", "near", "telemetry", "loader", "config", "sandbox", "daemon", "cli"];
+
+/// The same for the service.
+const DAEMON_SEES: &[&str] = &["model", "failure", "clock", "near", "telemetry", "loader", "config", "daemon"];
 
 /// The sandbox reads the protocol for itself, so that one misreading cannot hide in both.
 const SANDBOX_SEES: &[&str] = &["failure", "clock", "near", "telemetry", "sandbox", "model"];
@@ -92,6 +97,7 @@ fn may_import(from: &str, to: &str) -> bool {
     }
     match from {
         "cli" => return CLI_SEES.contains(&to),
+        "daemon" => return DAEMON_SEES.contains(&to),
         "sandbox" => return SANDBOX_SEES.contains(&to),
         _ => {}
     }

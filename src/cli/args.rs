@@ -45,6 +45,10 @@ pub(super) enum Command {
     Cluster(ClusterArgs),
     /// Show the schema of a file as a StarRocks CREATE TABLE statement.
     Schema(SchemaArgs),
+    /// Run the service: jobs and uploads over HTTP, until it is told to stop.
+    Serve(ServeArgs),
+    /// Look at the service's configuration.
+    Config(ConfigArgs),
     /// Say what an error code means and what to do about it.
     Explain(ExplainArgs),
     /// Run the embedded StarRocks look-alike until it is stopped.
@@ -183,6 +187,33 @@ pub(super) struct SchemaArgs {
     /// The table's name in the statement, with or without its database; the file's name by default.
     #[arg(help_heading = None, long, value_name = "NAME")]
     pub(super) table: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ServeArgs {
+    /// The configuration, in TOML; config/shipload.toml has every key. Without it, defaults and the environment count.
+    #[arg(long, value_name = "FILE", env = "SHIPLOAD_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ConfigArgs {
+    #[command(subcommand)]
+    pub(super) verb: ConfigVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigVerb {
+    /// Name everything that is wrong with it.
+    Check {
+        #[command(flatten)]
+        file: ServeArgs,
+    },
+    /// Show what comes of file and environment, secrets masked.
+    Show {
+        #[command(flatten)]
+        file: ServeArgs,
+    },
 }
 
 #[derive(Debug, clap::Args)]

@@ -4,14 +4,19 @@
 //! joined; otherwise it is started inside this process, on loopback and free ports, for as long as the command takes.
 
 mod connect;
+pub mod env;
 mod import_args;
 mod import_spec;
+pub mod option;
 mod password;
 mod recipe;
 mod schema;
+pub mod service;
+mod service_check;
+mod service_file;
+mod service_reference;
 pub mod setting;
 
-use std::env;
 use std::path::PathBuf;
 
 pub use connect::{ConnectOptions, Connected, connect, shown};
@@ -19,6 +24,10 @@ pub use import_args::{Commit, Compression, ImportArgs, Output, Parallel, Quote, 
 pub use password::PasswordFrom;
 pub use recipe::{Recipe, without_password};
 pub use schema::{Described, describe};
+pub use service::ServiceConfig;
+pub use service_check::PROGRAM_BYTES;
+pub use service_file::{ConfigError, Wrong, read as read_service};
+pub use service_reference::reference;
 
 use crate::failure::{Code, Failure};
 pub use crate::reader::CsvOptions;
@@ -30,7 +39,7 @@ pub use crate::target::{LabelState, QueryResult};
 /// Where the journal is unless the user says otherwise: `$XDG_STATE_HOME/shipload`, else `~/.local/state/shipload`.
 #[must_use]
 pub fn default_state_folder() -> Option<PathBuf> {
-    let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
     base.map(|base| base.join("shipload"))
 }

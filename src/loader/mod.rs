@@ -45,13 +45,14 @@ pub use spec::{Check, CodecChoice, CommitScope, JobSpec, LOAD_SIZE, MEMORY, Reje
 
 pub use crate::journal::Error as JournalError;
 pub use crate::journal::{Holder, JobEntry, JobStanding, Journal, Lease, LoadEntry};
-pub use crate::planner::PARALLEL_LIMIT;
+pub use crate::planner::{Fixed, PARALLEL_LIMIT, TooSmall};
+pub use crate::source::{Bringer, Brought, brought};
 pub use crate::spool::Summary as Spooled;
 pub use stop::Stop;
 pub use together::run_together;
 
 use crate::clock::{Clock, SystemClock};
-use crate::model::Report;
+use crate::model::{ByteCount, Report};
 use crate::target::Target;
 use crate::telemetry::Progress;
 
@@ -75,6 +76,14 @@ pub struct Ended {
     pub already: Option<String>,
     /// What a person should know besides: columns filled by default, and the like.
     pub notices: Vec<String>,
+}
+
+/// Whether a job's memory holds its loads beside what else it takes.
+///
+/// # Errors
+/// When it does not; it says what would do.
+pub fn fits(memory: ByteCount, overhead: ByteCount, load_size: ByteCount) -> Result<(), TooSmall> {
+    crate::planner::limits(memory, Fixed::of(overhead), load_size, None).map(|_| ())
 }
 
 impl Loader {
