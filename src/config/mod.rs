@@ -34,7 +34,7 @@ pub use crate::reader::CsvOptions;
 pub use crate::reader::format::Format;
 pub use crate::reader::probe::Options as ReadingOptions;
 pub use crate::target::cluster::{self, Cluster};
-pub use crate::target::{LabelState, QueryResult};
+pub use crate::target::{LabelState, QueryResult, TargetUrl};
 
 /// Where the journal is unless the user says otherwise: `$XDG_STATE_HOME/shipload`, else `~/.local/state/shipload`.
 #[must_use]

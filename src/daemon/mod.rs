@@ -15,6 +15,8 @@
 
 mod api;
 mod auth;
+mod events;
+mod jobs;
 mod life;
 mod listen;
 mod patient;
@@ -79,6 +81,12 @@ pub enum Error {
     /// There is no folder for its journal.
     #[error("there is no folder for the journal: none of STATE_DIRECTORY, XDG_STATE_HOME and HOME is set")]
     NoFolder,
+    /// Another service has its folder.
+    #[error("another service has the folder {}", folder.display())]
+    Taken {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// Something of its configuration cannot be used.
     #[error(transparent)]
     Config(#[from] crate::config::Error),
@@ -101,6 +109,7 @@ impl Failure for Error {
             Self::Listen { .. } => Some("end whoever listens there, or set server.listen".to_owned()),
             Self::Tls { .. } => Some("server.tls_certificate, tls_key and tls_client_ca name PEM files".to_owned()),
             Self::Signals(_) => None,
+            Self::Taken { .. } => Some("end that one, or set another jobs.state_dir".to_owned()),
             Self::NoFolder => Some("set jobs.state_dir".to_owned()),
             Self::Config(error) => error.hint(),
             Self::Journal(error) => error.hint(),
@@ -120,11 +129,12 @@ pub async fn serve(start: Start) -> Result<(), Error> {
     let listen = |source| Error::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(listen)?;
     let bound = listener.local_addr().map_err(listen)?;
-    let service = Arc::new(Service::start(config, level)?);
+    let service = Arc::new(Service::start(config, level, bound)?);
     let (close, closed) = watch::channel(false);
     let listening = tokio::spawn(listen::run(listener, tls, Arc::clone(&service), closed));
-    ready(bound);
+    service.jobs.recover()?;
     life::ready(bound);
+    ready(bound);
     loop {
         match signals.next().await {
             Signal::Reload => reload::reload(&service, file.as_deref()),
@@ -153,7 +163,7 @@ async fn stop(service: &Arc<Service>, signals: &mut Signals) {
         }
         () = signals.stop() => tracing::warn!("told to stop again: cutting jobs off"),
     }
-    service.cut_off();
+    service.jobs.cut_off();
     tokio::select! {
         () = &mut drained => {}
         // The journal knows every label that may be under way.

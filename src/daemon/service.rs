@@ -1,11 +1,16 @@
 //! [`Service`]: what all of its parts share.
 
 use std::fs;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
+use tokio::sync::watch;
+
 use super::Error;
+use super::events::Events;
+use super::jobs::Jobs;
 use super::listen::Connections;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::ServiceConfig;
@@ -27,40 +32,59 @@ pub(super) fn host_name() -> String {
 
 pub(super) struct Service {
     /// Replaced as a whole by a reload.
-    config: RwLock<Arc<ServiceConfig>>,
+    config: watch::Sender<Arc<ServiceConfig>>,
+    pub(super) jobs: Arc<Jobs>,
+    pub(super) events: Arc<Events>,
     pub(super) metrics: Arc<Registry>,
     pub(super) level: Level,
     pub(super) connections: Arc<Connections>,
     pub(super) started: SystemTime,
+    address: SocketAddr,
     /// Set once, when it is told to stop.
     draining: AtomicBool,
+    /// Said when everything has come to its end.
+    ended: watch::Sender<bool>,
 }
 
 impl Service {
-    pub(super) fn start(config: ServiceConfig, level: Level) -> Result<Self, Error> {
+    /// Makes everything ready; nothing runs yet.
+    pub(super) fn start(config: ServiceConfig, level: Level, address: SocketAddr) -> Result<Self, Error> {
         let metrics = Arc::new(Registry::default());
         let started = SystemClock.now();
         metrics.set(&metric::BUILD, &[env!("CARGO_PKG_VERSION"), REVISION], 1.0);
         let since = started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         metrics.set(&metric::STARTED, &[], since.as_secs_f64());
+        let (config, seen) = watch::channel(Arc::new(config));
+        let events = Arc::new(Events::default());
+        let jobs = Arc::new(Jobs::open(seen, Arc::clone(&metrics), Arc::clone(&events))?);
         Ok(Self {
-            config: RwLock::new(Arc::new(config)),
+            config,
+            jobs,
+            events,
             metrics,
             level,
             connections: Arc::default(),
             started,
+            address,
             draining: AtomicBool::new(false),
+            ended: watch::channel(false).0,
         })
     }
 
     /// The configuration as it is now.
     pub(super) fn config(&self) -> Arc<ServiceConfig> {
-        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.config.borrow())
     }
 
     /// Goes on with another configuration.
     pub(super) fn take_over(&self, config: ServiceConfig) {
-        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        self.config.send_replace(Arc::new(config));
+        self.jobs.share();
+    }
+
+    /// Where it listens.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     pub(super) fn is_draining(&self) -> bool {
@@ -70,16 +94,21 @@ impl Service {
     /// Takes nothing new, and brings what is under way to its end.
     pub(super) async fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+        self.jobs.drain().await;
+        self.ended.send_replace(true);
     }
 
-    /// Cuts off what is under way.
-    pub(super) fn cut_off(&self) {}
+    /// Says when everything has come to its end.
+    pub(super) fn ended(&self) -> watch::Receiver<bool> {
+        self.ended.subscribe()
+    }
 
     /// Measures what nobody counts as it happens.
     pub(super) fn measure(&self) {
         self.metrics.set(&metric::DRAINING, &[], f64::from(u8::from(self.is_draining())));
         #[expect(clippy::cast_precision_loss, reason = "a number of connections")]
         self.metrics.set(&metric::CONNECTIONS, &[], self.connections.count() as f64);
+        self.jobs.measure();
         super::process::measure(&self.metrics);
     }
 }

@@ -136,6 +136,7 @@ impl<'a> Account<'a> {
             () = stop.asked() => return Err(dispatcher::Error::Cancelled.into()),
         };
         self.report.job = chosen.identity.job.to_string();
+        self.loader.progress.name(&self.report.job);
         if let Some(admission) = &mut admission {
             admission.hold(&chosen.identity.job, &first, clock, stop).await?;
         }

@@ -76,6 +76,7 @@ impl Account<'_> {
         let spec = &JobSpec { commit: scope, only: None, ..spec.clone() };
         let limits = planner::limits(spec.memory, spec.overhead, spec.load_size, spec.parallel)?;
         self.report.job = job.job.to_string();
+        self.loader.progress.name(&self.report.job);
         let identity = Identity::known(job, spec);
         let clock = Arc::clone(&self.loader.clock);
         let candidates = Candidates { first: identity, whole: None };

@@ -63,6 +63,13 @@ pub(super) async fn log_level(call: Call) -> Result<Reply, Problem> {
     Ok(body::text(format!("Log Level changed from {old} to {new}")))
 }
 
+/// The description of this API.
+const OPEN_API: &str = include_str!("../../../docs/openapi.json");
+
+pub(super) fn open_api() -> Reply {
+    body::reply(StatusCode::OK, "application/json", OPEN_API)
+}
+
 /// The page of an error code, which problem documents name as their type.
 pub(super) fn error_page(call: &Call) -> Result<Reply, Problem> {
     let wanted = &call.segments[0];

@@ -2,8 +2,12 @@
 
 mod admin;
 mod body;
+mod cluster;
+mod jobs;
 pub(super) mod problem;
 mod routes;
+mod stream;
+mod upload;
 
 use std::sync::Arc;
 
@@ -91,5 +95,17 @@ async fn allowed(service: &Arc<Service>, request: Request<Incoming>, found: Foun
         Endpoint::Config => Ok(admin::config(&call)),
         Endpoint::LogLevel => admin::log_level(call).await,
         Endpoint::Errors => admin::error_page(&call),
+        Endpoint::OpenApi => Ok(admin::open_api()),
+        Endpoint::Nodes => Ok(cluster::nodes(&call)),
+        Endpoint::ClusterStatus => Ok(cluster::status(call).await),
+        Endpoint::Jobs => jobs::list(&call),
+        Endpoint::Submit => jobs::submit(call).await,
+        Endpoint::Job => jobs::show(&call),
+        Endpoint::Cancel => jobs::cancel(call).await,
+        Endpoint::Resume => jobs::resume(&call),
+        Endpoint::Report => jobs::report(&call),
+        Endpoint::Rejects => jobs::rejects(&call),
+        Endpoint::Events => Ok(stream::events(&call)),
+        Endpoint::Load => upload::load(call).await,
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::body::{Body, Reply};
 use crate::failure::{Code, Failure, chain};
+use crate::model::report::ErrorReport;
 
 /// How a problem document is called on the wire.
 const CONTENT: &str = "application/problem+json";
@@ -54,6 +55,23 @@ impl Problem {
 
     pub(in crate::daemon) fn with_allow(self, allow: String) -> Self {
         Self { allow: Some(allow), ..self }
+    }
+
+    /// Says so where nothing is wrong with the request, and it only came at a bad time.
+    pub(in crate::daemon) fn with_retry_where_it_helps(self) -> Self {
+        let temporary = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::BAD_GATEWAY].contains(&self.status);
+        if temporary { self.with_retry(crate::daemon::jobs::RETRY_SECONDS) } else { self }
+    }
+
+    /// The same as a report has it.
+    pub(in crate::daemon) fn report(&self) -> ErrorReport {
+        ErrorReport {
+            code: self.code.to_string(),
+            message: self.detail.clone(),
+            hint: self.hint.clone(),
+            label: None,
+            commands: Vec::new(),
+        }
     }
 
     /// Adds a member.

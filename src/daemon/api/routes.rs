@@ -17,6 +17,18 @@ pub(super) enum Endpoint {
     Config,
     LogLevel,
     Errors,
+    OpenApi,
+    Nodes,
+    ClusterStatus,
+    Jobs,
+    Submit,
+    Job,
+    Cancel,
+    Resume,
+    Report,
+    Rejects,
+    Events,
+    Load,
 }
 
 /// A route.
@@ -44,6 +56,18 @@ pub(super) const ROUTES: &[Route] = &[
     route(Method::GET, "/config", Some(Access::Admin), Endpoint::Config),
     route(Method::POST, "/debug/log_level", Some(Access::Admin), Endpoint::LogLevel),
     route(Method::GET, "/errors/{code}", None, Endpoint::Errors),
+    route(Method::GET, "/openapi.json", None, Endpoint::OpenApi),
+    route(Method::GET, "/v1/cluster/nodes", Some(Access::Read), Endpoint::Nodes),
+    route(Method::GET, "/v1/cluster/status", Some(Access::Read), Endpoint::ClusterStatus),
+    route(Method::GET, "/v1/jobs", Some(Access::Read), Endpoint::Jobs),
+    route(Method::POST, "/v1/jobs", Some(Access::Load), Endpoint::Submit),
+    route(Method::GET, "/v1/jobs/{id}", Some(Access::Read), Endpoint::Job),
+    route(Method::POST, "/v1/jobs/{id}/cancel", Some(Access::Load), Endpoint::Cancel),
+    route(Method::POST, "/v1/jobs/{id}/resume", Some(Access::Load), Endpoint::Resume),
+    route(Method::GET, "/v1/jobs/{id}/report", Some(Access::Read), Endpoint::Report),
+    route(Method::GET, "/v1/jobs/{id}/rejects", Some(Access::Read), Endpoint::Rejects),
+    route(Method::GET, "/v1/events", Some(Access::Read), Endpoint::Events),
+    route(Method::PUT, "/v1/load/{database}/{table}", Some(Access::Load), Endpoint::Load),
 ];
 
 /// A route that a request has found.

@@ -1,0 +1,9 @@
+//! The service, as operators and callers have it: the real binary, over real sockets, against the sandbox.
+
+#![expect(clippy::unwrap_used, reason = "what a test cannot go on without ends it")]
+
+mod life;
+mod service;
+#[path = "../cli/support.rs"]
+#[expect(dead_code, reason = "the command line's tests need more of it")]
+mod support;
