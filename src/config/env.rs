@@ -45,7 +45,7 @@ impl Environment {
     }
 
     /// Whether a variable belongs to somebody else.
-    pub(super) fn is_foreign(&self, name: &str) -> bool {
+    pub(super) fn is_foreign(name: &str) -> bool {
         OTHERS.contains(&name) || name.starts_with(TEST)
     }
 }

@@ -22,7 +22,7 @@ use std::path::PathBuf;
 pub use connect::{ConnectOptions, Connected, connect, shown};
 pub use import_args::{Commit, Compression, ImportArgs, Output, Parallel, Quote, ReadingArgs, TargetArgs, Wire};
 pub use password::PasswordFrom;
-pub use recipe::{Recipe, without_password};
+pub(crate) use recipe::{Recipe, without_password};
 pub use schema::{Described, describe};
 pub use service::ServiceConfig;
 pub use service_check::PROGRAM_BYTES;

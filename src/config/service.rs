@@ -14,7 +14,7 @@ section! {
         /// The address to listen on. Other than on loopback, callers have to show a token or a certificate, and the
         /// service does not start where neither is configured.
         listen: SocketAddr = "127.0.0.1:8070", fixed;
-        /// A PEM file with the service's certificate and those above it; with it, TLS is spoken. Needs tls_key.
+        /// A PEM file with the service's certificate and those above it; with it, TLS is spoken. Needs `tls_key`.
         tls_certificate: Option<PathBuf> = "", fixed;
         /// A PEM file with the private key of that certificate.
         tls_key: Option<PathBuf> = "", fixed;
@@ -66,15 +66,15 @@ section! {
     "jobs" Jobs {
         /// The folder of journal, spool and rejects. When left out: systemd's state directory, else that of `shipload import`.
         state_dir: Option<PathBuf> = "", fixed;
-        /// The folder of rejected rows; `rejects` in state_dir when left out.
+        /// The folder of rejected rows; `rejects` in `state_dir` when left out.
         rejects_dir: Option<PathBuf> = "", fixed;
         /// The most memory to use, in bytes, for everything together. 64 MiB of it are the program's own.
         memory: ByteCount = "1GiB", reloads;
-        /// What one job takes of it unless its request says otherwise (`memory`): batch_memory, and the loads that are
+        /// What one job takes of it unless its request says otherwise (`memory`): `batch_memory`, and the loads that are
         /// filled and sent, of which three have to fit.
         job_memory: ByteCount = "256MiB", reloads;
-        /// What reading and encoding take of a job's memory. Wide Parquet takes this much, CSV and JSON some 16 MiB.
-        batch_memory: ByteCount = "80MiB", reloads;
+        /// What reading and encoding take of a job's memory: 24 MiB of pieces of an input, and what is made of them.
+        batch_memory: ByteCount = "40MiB", reloads;
         /// Bytes of text per load unless the request says otherwise. Part of what a job is: another size cuts other loads.
         load_size: ByteCount = "32MiB", reloads;
         /// Jobs at work at one time, uploads included.
@@ -118,7 +118,7 @@ section! {
         password: Option<Secret<String>> = "", reloads;
         /// A file whose first line is the password.
         password_file: Option<PathBuf> = "", reloads;
-        /// The name of a systemd credential with the password (LoadCredential=).
+        /// The name of a systemd credential with the password (`LoadCredential=`).
         credential: String = "", reloads;
         /// Databases that requests may load into; any when left out.
         databases: Vec<String> = "[]", reloads;

@@ -10,6 +10,9 @@ const DIGEST_DIGITS: usize = 64;
 /// What the program takes of the memory by itself: code, stacks, the journal, connections.
 pub const PROGRAM_BYTES: u64 = 64 << 20;
 
+/// The smallest head that an ordinary request fits into; hyper takes no less either.
+const HEAD_BYTES_MIN: u64 = 8 << 10;
+
 /// Something that does not fit.
 pub(super) struct Flaw {
     /// `section.key`
@@ -66,7 +69,6 @@ fn server(config: &ServiceConfig, flaws: &mut Vec<Flaw>) {
             flaws.push(flaw(&format!("server.{key}"), "with 0 nobody could say anything", "it takes at least 1"));
         }
     }
-    const HEAD_BYTES_MIN: u64 = 8 << 10;
     if server.head_bytes_max.0 < HEAD_BYTES_MIN {
         let hint = format!("it takes at least {}", ByteCount(HEAD_BYTES_MIN));
         flaws.push(flaw("server.head_bytes_max", "an ordinary request would not fit", hint));

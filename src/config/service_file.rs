@@ -2,6 +2,7 @@
 //! or variable, and what may have been meant.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -147,9 +148,10 @@ impl ServiceConfig {
         let mut text = String::new();
         for (heading, section) in self.clone().sections() {
             let gap = if text.is_empty() { "" } else { "\n" };
-            text.push_str(&format!("{gap}[{heading}]\n"));
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{gap}[{heading}]");
             for (key, value) in section.shown() {
-                text.push_str(&format!("{key} = {value}\n"));
+                let _ = writeln!(text, "{key} = {value}");
             }
         }
         text
@@ -293,7 +295,7 @@ impl Reading<'_> {
         for (variable, value) in environment.variables() {
             let place = format!("environment variable {variable}");
             let Some((heading, key)) = self.meant_by(variable) else {
-                if !environment.is_foreign(variable) {
+                if !Environment::is_foreign(variable) {
                     let known = self.variables();
                     let hint = meant(variable, known.iter().map(String::as_str));
                     self.wrong(place, "the service does not know it".to_owned(), hint);

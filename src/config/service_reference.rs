@@ -1,5 +1,7 @@
 //! The reference of the service's configuration: a file with every key, its default, and what it is for.
 
+use std::fmt::Write as _;
+
 use super::env::variable;
 use super::option::{Key, Section};
 use super::service::{Files, Jobs, Log, Server, TargetOptions, Token, Uploads};
@@ -27,21 +29,22 @@ pub fn reference() -> String {
 }
 
 fn single<S: Section>(text: &mut String) {
-    about(text, "", S::ABOUT);
-    text.push_str(&format!("[{}]\n", S::NAME));
+    about(text, S::ABOUT);
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "[{}]", S::NAME);
     keys::<S>(text, S::NAME);
 }
 
 fn named<S: Section>(text: &mut String, example: &str) {
-    about(text, "", S::ABOUT);
-    text.push_str(&format!("#[{}.{example}]\n", S::NAME));
+    about(text, S::ABOUT);
+    let _ = writeln!(text, "#[{}.{example}]", S::NAME);
     keys::<S>(text, &format!("{}.{example}", S::NAME));
 }
 
 fn keys<S: Section>(text: &mut String, heading: &str) {
     for (key, (name, value)) in S::KEYS.iter().zip(S::defaults().shown()) {
-        about(text, "\n", key.about);
-        text.push_str(&format!("# {}\n#{name} = {value}\n", facts(key, heading)));
+        about(text, key.about);
+        let _ = writeln!(text, "# {}\n#{name} = {value}", facts(key, heading));
     }
 }
 
@@ -50,11 +53,10 @@ fn facts(key: &Key, heading: &str) -> String {
     format!("Takes {}.{restart} {}", key.takes, variable(heading, key.name))
 }
 
-fn about(text: &mut String, before: &str, lines: &[&str]) {
-    let gap = if before.is_empty() { "\n" } else { "" };
-    text.push_str(gap);
+fn about(text: &mut String, lines: &[&str]) {
+    text.push('\n');
     for line in lines {
-        text.push_str(&format!("#{line}\n"));
+        let _ = writeln!(text, "#{line}");
     }
 }
 

@@ -52,7 +52,8 @@ fn same(one: &[u8], other: &[u8]) -> bool {
     std::hint::black_box(differ) == 0 && one.len() == other.len()
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes as hex digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a string cannot fail.

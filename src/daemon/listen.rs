@@ -176,19 +176,18 @@ async fn connection(
     taken: Taken,
     mut closed: watch::Receiver<bool>,
 ) {
-    let server = service.config().server.clone();
+    let limits = service.config().server.clone();
     // Answers are small, and a caller waits for each.
     let _ = stream.set_nodelay(true);
     let place = Arc::clone(&taken.place);
     let socket: Box<dyn Socket> = match tls {
         None => Box::new(stream),
         Some(tls) => tokio::select! {
-            shaken = tokio::time::timeout(server.head_timeout, tls.accept(stream)) => match shaken {
-                Ok(Ok(stream)) => Box::new(stream),
-                Ok(Err(_)) | Err(_) => {
-                    service.metrics.add(&metric::CUT_OFF, &["no handshake"], 1.0);
-                    return;
-                }
+            shaken = tokio::time::timeout(limits.head_timeout, tls.accept(stream)) => if let Ok(Ok(stream)) = shaken {
+                Box::new(stream)
+            } else {
+                service.metrics.add(&metric::CUT_OFF, &["no handshake"], 1.0);
+                return;
             },
             () = place.leave.notified() => return,
         },
@@ -200,10 +199,10 @@ async fn connection(
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(server.head_timeout)
-        .max_headers(server.headers_max as usize)
-        .max_buf_size(usize::try_from(server.head_bytes_max.0).unwrap_or(usize::MAX))
-        .serve_connection(TokioIo::new(Patient::new(socket, server.stall_timeout)), answer);
+        .header_read_timeout(limits.head_timeout)
+        .max_headers(limits.headers_max as usize)
+        .max_buf_size(usize::try_from(limits.head_bytes_max.0).unwrap_or(usize::MAX))
+        .serve_connection(TokioIo::new(Patient::new(socket, limits.stall_timeout)), answer);
     tokio::pin!(serving);
     let served = tokio::select! {
         served = serving.as_mut() => served,

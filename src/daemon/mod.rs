@@ -135,11 +135,8 @@ pub async fn serve(start: Start) -> Result<(), Error> {
     service.jobs.recover()?;
     life::ready(bound);
     ready(bound);
-    loop {
-        match signals.next().await {
-            Signal::Reload => reload::reload(&service, file.as_deref()),
-            Signal::Stop => break,
-        }
+    while let Signal::Reload = signals.next().await {
+        reload::reload(&service, file.as_deref());
     }
     stop(&service, &mut signals).await;
     close.send_replace(true);

@@ -61,7 +61,11 @@ impl Supervisor {
         self.admit(&mut state);
         let waiting = Wait { supervisor: self.clone(), number };
         async move {
-            let turn = turn.await.expect("whoever waits is told, or gives up");
+            let turn = match turn.await {
+                Ok(turn) => turn,
+                // Whoever waits is told, or gives up.
+                Err(_) => std::future::pending().await,
+            };
             drop(waiting);
             turn
         }

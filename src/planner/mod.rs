@@ -126,7 +126,8 @@ mod tests {
 
     #[test]
     fn the_user_chooses_how_many_loads_are_under_way() {
-        let parallel = |asked| limits(ByteCount(512 * MIB), Fixed::PROCESS, ByteCount(64 * MIB), Some(asked)).unwrap().parallel;
+        let parallel =
+            |asked| limits(ByteCount(512 * MIB), Fixed::PROCESS, ByteCount(64 * MIB), Some(asked)).unwrap().parallel;
         for (asked, given) in [(0, 1), (9, 9), (1000, PARALLEL_LIMIT)] {
             assert_eq!(parallel(asked), Parallel::Fixed(given));
         }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::support::{Sandbox, World};
 
 /// How long a test waits for what has to happen; a busy machine builds beside it.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// How often it looks.
 const LOOK: Duration = Duration::from_millis(50);

@@ -98,13 +98,11 @@ pub(super) fn resume(call: &Call) -> Result<Reply, Problem> {
 /// The account of a job that has ended.
 pub(super) fn report(call: &Call) -> Result<Reply, Problem> {
     let entry = found(call)?;
-    match entry.outcome().and_then(|outcome| outcome.report) {
-        Some(report) => Ok(body::json(StatusCode::OK, &report)),
-        None => {
-            let problem = Problem::new(Code::NothingThere, format!("there is no report of {} yet", entry.id));
-            Err(problem.with_hint("GET the job itself says how it stands"))
-        }
-    }
+    let report = entry.outcome().and_then(|outcome| outcome.report).ok_or_else(|| {
+        let problem = Problem::new(Code::NothingThere, format!("there is no report of {} yet", entry.id));
+        problem.with_hint("GET the job itself says how it stands")
+    })?;
+    Ok(body::json(StatusCode::OK, &report))
 }
 
 /// The rejected rows of a job: how many for which reason, and the first few.

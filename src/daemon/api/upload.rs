@@ -19,6 +19,7 @@ use sha2::{Digest as _, Sha256};
 use super::body::{self, Reply};
 use super::problem::Problem;
 use super::{Call, jobs};
+use crate::daemon::auth::hex;
 use crate::daemon::jobs::ask::Ask;
 use crate::daemon::jobs::entry::{Entry, Outcome};
 use crate::daemon::jobs::new_id;
@@ -36,6 +37,9 @@ const SETTING: &str = "x-shipload-";
 
 /// The longest key that is used as it is; a label has room for it and for what we put behind it.
 const KEY_BYTES_MAX: usize = 60;
+
+/// How much of the digest of another key is used: enough that no two of them meet.
+const KEY_DIGEST_BYTES: usize = 16;
 
 /// The longest key that is taken at all.
 const KEY_BYTES_LIMIT: usize = 1024;
@@ -55,8 +59,7 @@ pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     if plain && text.len() <= KEY_BYTES_MAX {
         return Ok(Some(text.to_owned()));
     }
-    let digest: String = Sha256::digest(text).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    Ok(Some(format!("k-{digest}")))
+    Ok(Some(format!("k-{}", hex(&Sha256::digest(text)[..KEY_DIGEST_BYTES]))))
 }
 
 /// Loads the body of a request into a table, and answers with the account of it.
@@ -81,11 +84,14 @@ pub(super) async fn load(call: Call) -> Result<Reply, Problem> {
     forward(call.request.into_body(), bringer, config.server.stall_timeout).await;
     entry.over().await;
     let outcome = entry.outcome().expect("it is over");
-    Ok(answered(&entry, outcome, &key))
+    Ok(answered(&entry, &outcome, &key))
 }
 
+/// Settings by their names.
+type Given = Vec<(String, String)>;
+
 /// The target and the settings that query and headers give.
-fn settings(call: &Call) -> Result<(Option<String>, Vec<(String, String)>), Problem> {
+fn settings(call: &Call) -> Result<(Option<String>, Given), Problem> {
     let mut given = call.parameters();
     for (name, value) in call.request.headers() {
         if let Some(setting) = name.as_str().strip_prefix(SETTING) {
@@ -152,7 +158,7 @@ async fn forward(mut body: Incoming, bringer: Bringer, stall: Duration) {
     }
 }
 
-fn answered(entry: &Entry, outcome: Outcome, key: &str) -> Reply {
+fn answered(entry: &Entry, outcome: &Outcome, key: &str) -> Reply {
     let mut reply = if outcome.state.is_done() {
         body::json(StatusCode::OK, &outcome.report)
     } else {

@@ -14,7 +14,7 @@ use crate::failure::Code;
 use crate::near;
 
 /// The settings of an import that a request may have. The others are the service's to say.
-const TAKEN: [&str; 25] = [
+const TAKEN: [&str; 26] = [
     "format",
     "csv_delimiter",
     "csv_quote",
@@ -33,6 +33,7 @@ const TAKEN: [&str; 25] = [
     "max_rejects",
     "commit",
     "wire",
+    "check",
     "compression",
     "job",
     "again",

@@ -107,6 +107,8 @@ mod tests {
         }
         symlink(at("secret.csv"), at("in/link.csv")).unwrap();
         symlink(folder.path(), at("in/up")).unwrap();
+        fs::create_dir(at("in/linked")).unwrap();
+        symlink(at("secret.csv"), at("in/linked/x.csv")).unwrap();
         symlink(at("in/a.csv"), at("in/alias.csv")).unwrap();
         let roots = [at("in")];
         let text = |name: &str| at(name).display().to_string();
@@ -126,7 +128,7 @@ mod tests {
             "in/nothing/../../secret.csv",
             "in/*/secret.csv",
             "in/../*.csv",
-            "in",
+            "in/linked",
         ] {
             let problem = resolved(outside).unwrap_err();
             assert_eq!(problem.code(), Code::PathOutside, "{outside}: {}", problem.detail());

@@ -12,7 +12,7 @@ use crate::clock::{Clock as _, SystemClock, rfc3339};
 use crate::config::{ImportArgs, Recipe, ServiceConfig};
 use crate::daemon::api::problem::Problem;
 use crate::failure::{Code, Failure, chain};
-use crate::loader::{self, Brought, Ended, JobEntry, JobSpec, Loader, Turn, Unsettled};
+use crate::loader::{self, Brought, Ended, Fixed, JobEntry, JobSpec, Loader, Turn, Unsettled};
 use crate::model::report::ErrorReport;
 use crate::telemetry::metric;
 
@@ -125,7 +125,7 @@ impl Jobs {
         let mut spooled = None;
         if entry.ask.kind == Kind::Upload && brought.is_none() {
             let known = self.in_journal(entry).map_err(|error| failed(&error))?;
-            spooled = known.filter(|known| self.sends_spool(known));
+            spooled = known.filter(Self::sends_spool);
             if spooled.is_none() {
                 return Ok(None);
             }
@@ -136,7 +136,7 @@ impl Jobs {
         let loader = loader.map_err(|error| failed(&error))?;
         let recipe = self.recipe(entry, &config, &args);
         let spec = args.spec(&connected, recipe, None).map_err(|error| failed(&error))?;
-        let overhead = config.jobs.batch_memory;
+        let overhead = Fixed::of(config.jobs.batch_memory);
         Ok(Some(Box::new(Ready { loader, spec: JobSpec { overhead, brought, ..spec }, spooled })))
     }
 
@@ -167,12 +167,12 @@ impl Jobs {
         };
         // A job has a thread of its own: it writes into the journal, and others are not to wait for that.
         match tokio::task::spawn_blocking(job).await {
-            Ok(ended) => self.outcome(entry, ended),
+            Ok(ended) => Self::outcome(entry, ended),
             Err(_) => failed(&loader::Error::Broken),
         }
     }
 
-    fn outcome(&self, entry: &Entry, ended: Ended) -> Outcome {
+    fn outcome(entry: &Entry, ended: Ended) -> Outcome {
         let Ended { report, notices, error, .. } = ended;
         for notice in notices {
             tracing::info!("{notice}");
@@ -249,10 +249,10 @@ impl Jobs {
 
     /// Whether an upload can be finished with what lies in its spool.
     pub(super) fn lies_in_spool(&self, entry: &Entry) -> Result<bool, loader::JournalError> {
-        Ok(self.in_journal(entry)?.is_some_and(|known| self.sends_spool(&known)))
+        Ok(self.in_journal(entry)?.is_some_and(|known| Self::sends_spool(&known)))
     }
 
-    fn sends_spool(&self, known: &JobEntry) -> bool {
+    fn sends_spool(known: &JobEntry) -> bool {
         let whole = loader::spooled(known).ok().flatten().is_some_and(|spooled| spooled.whole);
         !known.finished && known.stream && (known.decided || whole)
     }
