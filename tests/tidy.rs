@@ -232,7 +232,18 @@ fn every_flag_on_paper_is_one_of_the_program() {
         "--lib",
         "--nocapture",
     ];
-    let verbs = ["import", "status", "sql", "schema", "explain", "sandbox", "cluster loads", "cluster metrics"];
+    let verbs = [
+        "import",
+        "serve",
+        "config show",
+        "status",
+        "sql",
+        "schema",
+        "explain",
+        "sandbox",
+        "cluster loads",
+        "cluster metrics",
+    ];
     let mut known: BTreeSet<String> = verbs.iter().flat_map(|verb| flags(&help(verb))).collect();
     known.extend(OTHERS.iter().map(ToString::to_string));
     let mut wrong = Vec::new();
@@ -246,7 +257,8 @@ fn every_flag_on_paper_is_one_of_the_program() {
 
 #[test]
 fn the_configuration_file_names_every_variable_and_no_other() {
-    let told: BTreeSet<String> = ["import", "sql", "sandbox"].iter().flat_map(|verb| variables(&help(verb))).collect();
+    let told: BTreeSet<String> =
+        ["import", "sql", "serve", "sandbox"].iter().flat_map(|verb| variables(&help(verb))).collect();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let listed = variables(&fs::read_to_string(root.join("config/shipload.env")).unwrap());
     let unit = fs::read_to_string(root.join("systemd/shipload-import@.service")).unwrap();

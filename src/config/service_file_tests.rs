@@ -1,3 +1,5 @@
+//! Reading the configuration: what is taken, what is refused, and what a person is told.
+
 use super::*;
 use crate::config::service::{Access, LogFormat};
 

@@ -3,8 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "what a test cannot go on without ends it")]
 #![expect(clippy::float_cmp, reason = "metrics count, and counts are exact as floats")]
 
+mod events;
 mod life;
+mod openapi;
+mod refused;
+mod schema;
 mod service;
+mod sharing;
 #[path = "../cli/support.rs"]
 #[expect(dead_code, reason = "the command line's tests need more of it")]
 mod support;
+mod tls;

@@ -49,7 +49,7 @@ impl Place {
         let folder = self.world.path().canonicalize().unwrap();
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\n{server}\n[files]\nroots = [\"{0}/in\"]\n\
-             [jobs]\nstate_dir = \"{0}/state\"\nmemory = \"256MiB\"\njob_memory = \"22MiB\"\nbatch_memory = \"16MiB\"\n\
+             [jobs]\nstate_dir = \"{0}/state\"\nmemory = \"256MiB\"\njob_memory = \"44MiB\"\n\
              load_size = \"1MiB\"\n{rest}\n",
             folder.display()
         );
@@ -203,10 +203,6 @@ impl Service {
 
     pub(crate) fn signal(&self, name: &str) {
         assert!(Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap().success());
-    }
-
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
     }
 
     /// The most memory that it has ever had, in bytes.

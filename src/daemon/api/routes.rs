@@ -148,6 +148,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_description_has_every_route_and_no_other_and_every_setting() {
+        let document: serde_json::Value = serde_json::from_str(include_str!("../../../docs/openapi.json")).unwrap();
+        let mut described = Vec::new();
+        for (path, operations) in document["paths"].as_object().unwrap() {
+            described.extend(
+                operations.as_object().unwrap().keys().map(|method| format!("{} {path}", method.to_uppercase())),
+            );
+        }
+        let mut routes: Vec<String> = ROUTES.iter().map(|route| format!("{route:?}")).collect();
+        routes.sort();
+        described.sort();
+        assert_eq!(described, routes);
+        let fields = &document["components"]["schemas"]["JobRequest"]["properties"];
+        let parameters = document["paths"]["/v1/load/{database}/{table}"]["put"]["parameters"].as_array().unwrap();
+        for setting in crate::daemon::jobs::ask::known() {
+            assert!(fields[&setting.name].is_object(), "JobRequest lacks `{}`", setting.name);
+            let parameter = parameters.iter().any(|parameter| parameter["name"] == setting.name.as_str());
+            assert_eq!(parameter, setting.name != "job", "the parameters of uploads: `{}`", setting.name);
+        }
+    }
+
+    #[test]
     fn a_path_finds_its_route_and_a_wrong_one_says_what_there_is() {
         let found = find(&Method::GET, "/errors/L20%3004").unwrap();
         assert_eq!((found.route.endpoint, found.segments), (Endpoint::Errors, vec!["L20004".to_owned()]));

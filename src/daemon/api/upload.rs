@@ -81,10 +81,10 @@ pub(super) async fn load(call: Call) -> Result<Reply, Problem> {
     };
     let (bringer, brought) = brought();
     jobs.spawn_upload(Arc::clone(&entry), brought, turn);
-    forward(call.request.into_body(), bringer, config.server.stall_timeout).await;
+    let came = forward(call.request.into_body(), bringer, config.server.stall_timeout).await;
     entry.over().await;
     let outcome = entry.outcome().expect("it is over");
-    Ok(answered(&entry, &outcome, &key))
+    Ok(answered(&entry, &outcome, &key, came))
 }
 
 /// Settings by their names.
@@ -126,39 +126,52 @@ fn format_of(content_type: &str) -> Option<&'static str> {
     })
 }
 
+/// How a body came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Came {
+    /// To its end, or as far as anybody wanted it.
+    Whole,
+    /// Not to its end.
+    Broken,
+    /// Nothing of it for too long.
+    Stalled,
+}
+
 /// Hands a body on as it comes, and as far as it is taken.
-async fn forward(mut body: Incoming, bringer: Bringer, stall: Duration) {
+async fn forward(mut body: Incoming, bringer: Bringer, stall: Duration) -> Came {
     loop {
         let frame = tokio::select! {
             frame = tokio::time::timeout(stall, body.frame()) => frame,
             // The job has ended before its input; its account says why.
-            () = bringer.gone() => return,
+            () = bringer.gone() => return Came::Whole,
         };
         let failed = match frame {
             Ok(Some(Ok(frame))) => {
                 if let Ok(bytes) = frame.into_data()
                     && bringer.bring(bytes).await.is_err()
                 {
-                    return;
+                    return Came::Whole;
                 }
                 continue;
             }
             Ok(None) => {
                 // A reader that is gone has no use for the end.
                 let _ = bringer.end().await;
-                return;
+                return Came::Whole;
             }
-            Ok(Some(Err(error))) => io::Error::new(io::ErrorKind::ConnectionAborted, error),
+            Ok(Some(Err(error))) => (Came::Broken, io::Error::new(io::ErrorKind::ConnectionAborted, error)),
             Err(_) => {
                 let what = format!("nothing came for {} s", stall.as_secs_f64());
-                io::Error::new(io::ErrorKind::TimedOut, what)
+                (Came::Stalled, io::Error::new(io::ErrorKind::TimedOut, what))
             }
         };
-        return bringer.fail(failed).await;
+        let (came, error) = failed;
+        bringer.fail(error).await;
+        return came;
     }
 }
 
-fn answered(entry: &Entry, outcome: &Outcome, key: &str) -> Reply {
+fn answered(entry: &Entry, outcome: &Outcome, key: &str, came: Came) -> Reply {
     let mut reply = if outcome.state.is_done() {
         body::json(StatusCode::OK, &outcome.report)
     } else {
@@ -170,6 +183,11 @@ fn answered(entry: &Entry, outcome: &Outcome, key: &str) -> Reply {
             Problem::new(code, detail).with("report", json!(outcome.report)).with("id", entry.id.as_str().into());
         let hint = error.and_then(|error| error.hint);
         let problem = problem.with_hint(hint.as_deref().unwrap_or("send it again under the same key"));
+        let problem = match came {
+            Came::Whole => problem,
+            Came::Broken => problem.with_status(StatusCode::BAD_REQUEST),
+            Came::Stalled => problem.with_status(StatusCode::REQUEST_TIMEOUT),
+        };
         problem.with_retry_where_it_helps().reply()
     };
     if let Ok(value) = HeaderValue::from_str(key) {

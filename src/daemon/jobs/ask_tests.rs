@@ -1,3 +1,5 @@
+//! Requests: what is taken, what is refused, and what a caller is told.
+
 use hyper::StatusCode;
 use serde_json::json;
 
