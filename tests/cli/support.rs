@@ -169,6 +169,7 @@ impl Sandbox {
     }
 
     /// Stops it where it stands, or lets it go on: `STOP` and `CONT`.
+    #[allow(dead_code, reason = "the tests of the service share this file, and stop it")]
     pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status();
         assert!(status.unwrap().success());

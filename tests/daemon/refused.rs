@@ -62,7 +62,8 @@ fn without_a_token_no_web_page_gets_in() {
     let service = place.start();
     let ask = |headers: &[(&str, &str)]| {
         let mut stream = TcpStream::connect(&service.address).unwrap();
-        let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let lines: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let lines = lines.concat();
         stream.write_all(format!("GET /v1/jobs HTTP/1.1\r\nConnection: close\r\n{lines}\r\n").as_bytes()).unwrap();
         read_answer(stream)
     };
@@ -118,7 +119,7 @@ fn a_body_of_a_gigabyte_is_refused_at_once_and_one_without_end_at_its_limit() {
     stream.write_all(head.as_bytes()).unwrap();
     let mut writing = stream.try_clone().unwrap();
     let endless = std::thread::spawn(move || {
-        let chunk = [b"10000\r\n".as_slice(), &[b' '; 0x10000], b"\r\n"].concat();
+        let chunk = [b"10000\r\n".as_slice(), &vec![b' '; 0x10000], b"\r\n"].concat();
         let mut chunks = 0;
         while writing.write_all(&chunk).is_ok() {
             chunks += 1;
