@@ -81,3 +81,73 @@ fn a_service_lives_loads_is_killed_goes_on_and_comes_to_a_clean_end() {
     assert_eq!(place.counts(&sandbox, "t"), (200_000, 200_000));
     assert_eq!(service.stop(), 0);
 }
+
+#[test]
+fn the_command_line_goes_on_with_a_job_of_a_service_that_is_gone_and_the_next_one_knows() {
+    let place = Place::new();
+    let sandbox = place.world.sandbox(&[]);
+    place.configure("", &target("lake", &sandbox));
+    let service = place.start();
+    let file = place.rows("a.csv", 0, 60_000);
+    let job = json!({"sources": [file], "database": "demo", "table": "t", "create_table": true, "max_rate": "1MB"});
+    let id = service.begin(&job);
+    let name = wait_for("a part of it", || {
+        let job = service.job(&id);
+        (job["progress"]["rows_loaded"].as_u64()? > 0).then(|| job["job"].as_str().unwrap().to_owned())
+    });
+    // Two services on one folder would be two drivers of each job.
+    let second = place.command(&["serve", "--config", "shipload.toml"]).output().unwrap();
+    let words = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(
+        second.status.code() == Some(1) && words.contains("error[L3010]: another service has the folder"),
+        "{words}"
+    );
+    service.kill();
+    let state = place.world.path().join("state").display().to_string();
+    let ran = place.world.run(&["resume", &name, "--state-dir", &state, "--output", "json"]);
+    assert_eq!(ran.loaded()["rows_loaded"], 60_000);
+    assert_eq!(place.counts(&sandbox, "t"), (60_000, 60_000));
+    let service = place.start();
+    assert_eq!(service.end_of(&id), "already_loaded");
+    assert_eq!(service.job(&name)["id"], id.as_str(), "it is found by the name of its job, too");
+    assert_eq!(place.counts(&sandbox, "t"), (60_000, 60_000));
+}
+
+#[test]
+fn a_job_that_is_cancelled_stops_and_goes_on_when_it_is_resumed() {
+    let place = Place::new();
+    let sandbox = place.world.sandbox(&[]);
+    place.configure("", &target("lake", &sandbox));
+    let service = place.start();
+    let file = place.rows("a.csv", 0, 60_000);
+    let job = json!({"sources": [file], "database": "demo", "table": "t", "create_table": true, "max_rate": "1MB", "commit": "load"});
+    let id = service.begin(&job);
+    wait_for("a part of it", || (service.job(&id)["progress"]["rows_loaded"].as_u64()? > 0).then_some(()));
+    service.post(&format!("/v1/jobs/{id}/cancel"), &json!({})).of(202);
+    assert_eq!(service.end_of(&id), "cancelled");
+    let (rows, _) = place.counts(&sandbox, "t");
+    assert!(rows > 0 && rows < 60_000, "{rows}");
+    service.kill();
+    let service = place.start();
+    assert_eq!(service.job(&id)["state"], "cancelled", "the next service leaves it alone");
+    service.post(&format!("/v1/jobs/{id}/resume"), &json!({})).of(202);
+    assert_eq!(service.end_of(&id), "finished");
+    assert_eq!(place.counts(&sandbox, "t"), (60_000, 60_000));
+}
+
+#[test]
+fn a_configuration_is_checked_and_shown() {
+    let place = Place::new();
+    let config = |verb: &str| place.command(&["config", verb, "--config", "shipload.toml"]).output().unwrap();
+    place.configure("", "[targets.lake]\naddress = \"starrocks://u@fe\"\npassword = \"hush\"");
+    let shown = config("show");
+    let text = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.status.success() && text.contains("password = \"***\"") && !text.contains("hush"), "{text}");
+    assert!(config("check").status.success());
+    place.configure("lisen = 1", "[target.lake]");
+    let checked = config("check");
+    let words = String::from_utf8(checked.stderr).unwrap();
+    assert_eq!(checked.status.code(), Some(2), "{words}");
+    assert!(words.contains("shipload.toml, line 3: there is no key `lisen`"), "{words}");
+    assert!(words.contains("there is no section [target]") && words.contains("did you mean `targets`?"), "{words}");
+}

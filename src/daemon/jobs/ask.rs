@@ -11,6 +11,7 @@ use crate::config::setting::{self, Given, Setting, Unfit};
 use crate::config::{ImportArgs, ServiceConfig};
 use crate::daemon::api::problem::Problem;
 use crate::failure::Code;
+use crate::model::ByteCount;
 use crate::near;
 
 /// The settings of an import that a request may have. The others are the service's to say.
@@ -150,15 +151,21 @@ impl Ask {
         }
         let most = config.jobs.memory.0.saturating_sub(crate::config::PROGRAM_BYTES);
         if memory.0 > most {
-            let most = crate::model::ByteCount(most);
+            let most = ByteCount(most);
             return Err(wrong(format!("{memory} of memory are more than the service has ({most})"), "ask for less"));
         }
         args.reading.options().map_err(|error| Problem::of(&error).with_status(hyper::StatusCode::BAD_REQUEST))?;
         Ok(self)
     }
 
-    /// The import as it would be typed.
-    pub(in crate::daemon) fn arguments(&self, config: &ServiceConfig, state: &Path, rejects: &Path) -> Vec<String> {
+    /// The import as it would be typed, with this much memory where another process does it.
+    pub(in crate::daemon) fn arguments(
+        &self,
+        config: &ServiceConfig,
+        state: &Path,
+        rejects: &Path,
+        memory: Option<ByteCount>,
+    ) -> Vec<String> {
         let address = config.targets.get(&self.target).map_or(self.target.as_str(), |target| &target.address);
         let place = format!("{}/{}", self.database, self.table);
         let to = if address == "sandbox:" { format!("sandbox:{place}") } else { format!("{address}/{place}") };
@@ -172,10 +179,11 @@ impl Ask {
         if !says("--load-size=") {
             arguments.push(format!("--load-size={}", config.jobs.load_size.0));
         }
-        if !says("--memory=") {
-            arguments.push(format!("--memory={}", config.jobs.job_memory.0));
+        if memory.is_some() || !says("--memory=") {
+            arguments.push(format!("--memory={}", memory.unwrap_or(config.jobs.job_memory).0));
         }
-        arguments.extend(self.settings.iter().cloned());
+        let kept = self.settings.iter().filter(|setting| memory.is_none() || !setting.starts_with("--memory="));
+        arguments.extend(kept.cloned());
         arguments.push("--".to_owned());
         match self.kind {
             Kind::Files => arguments.extend(self.sources.iter().cloned()),
@@ -191,7 +199,7 @@ impl Ask {
         state: &Path,
         rejects: &Path,
     ) -> Result<ImportArgs, Problem> {
-        let arguments = self.arguments(config, state, rejects);
+        let arguments = self.arguments(config, state, rejects, None);
         let mut args = setting::typed(&arguments).map_err(|what| wrong(what, "GET /openapi.json describes it"))?;
         if let Some(target) = config.targets.get(&self.target) {
             args.target.sandbox_dir.clone_from(&target.sandbox_dir);

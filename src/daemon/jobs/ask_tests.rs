@@ -116,7 +116,7 @@ fn any_target_is_one_without_a_password_where_that_is_allowed() {
     config.jobs.any_target = true;
     let to = |address: &str| asked(&config, &json!({"sources": [file], "database": "d", "table": "t", "to": address}));
     let ask = to("starrocks://me@fe9:8030").unwrap();
-    assert!(ask.arguments(&config, Path::new("s"), Path::new("r"))[1].ends_with("me@fe9:8030/d/t"));
+    assert!(ask.arguments(&config, Path::new("s"), Path::new("r"), None)[1].ends_with("me@fe9:8030/d/t"));
     for wrong in ["starrocks://me:word@fe9", "starrocks://me@fe9/d", "sandbox:", "nonsense"] {
         assert!(to(wrong).is_err(), "{wrong}");
     }
@@ -141,7 +141,7 @@ fn an_upload_has_its_key_as_its_name_and_flags_without_a_value() {
     config.targets.insert("play".into(), second);
     assert_eq!(upload(&config, &[], None).unwrap_err().code(), Code::TargetUnnamed, "which one?");
     assert!(
-        upload(&config, &[], Some("play")).unwrap().arguments(&config, Path::new("s"), Path::new("r"))[1]
+        upload(&config, &[], Some("play")).unwrap().arguments(&config, Path::new("s"), Path::new("r"), None)[1]
             .ends_with("sandbox:shop/orders")
     );
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tracing::Instrument as _;
 
 use super::ask::Kind;
@@ -13,6 +14,7 @@ use crate::config::{ImportArgs, Recipe, ServiceConfig};
 use crate::daemon::api::problem::Problem;
 use crate::failure::{Code, Failure, chain};
 use crate::loader::{self, Brought, Ended, Fixed, JobEntry, JobSpec, Loader, Turn, Unsettled};
+use crate::model::ByteCount;
 use crate::model::report::ErrorReport;
 use crate::telemetry::metric;
 
@@ -36,7 +38,7 @@ impl Jobs {
         };
         let turn = self.supervisor.turn(claim(&config, &entry.ask, args.memory.0));
         let jobs = Arc::clone(self);
-        self.at_work.send_modify(|at_work| *at_work += 1);
+        let at_work = AtWork::begin(&self.at_work);
         let work = async move {
             let began = SystemClock.instant();
             let mut stop = entry.stop();
@@ -51,7 +53,7 @@ impl Jobs {
                     jobs.run(&entry, args, None, turn).await;
                 }
             }
-            jobs.at_work.send_modify(|at_work| *at_work -= 1);
+            drop(at_work);
         };
         tokio::spawn(work.instrument(span));
     }
@@ -83,13 +85,13 @@ impl Jobs {
     pub(in crate::daemon) fn spawn_upload(self: &Arc<Self>, entry: Arc<Entry>, brought: Brought, turn: Turn) {
         let span = tracing::info_span!("request", id = entry.id, job = tracing::field::Empty);
         let jobs = Arc::clone(self);
-        self.at_work.send_modify(|at_work| *at_work += 1);
+        let at_work = AtWork::begin(&self.at_work);
         let work = async move {
             match entry.ask.import(&jobs.config(), &jobs.state_folder, &jobs.rejects_folder) {
                 Ok(args) => jobs.run(&entry, args, Some(brought), turn).await,
                 Err(problem) => jobs.end(&entry, refused(&problem)),
             }
-            jobs.at_work.send_modify(|at_work| *at_work -= 1);
+            drop(at_work);
         };
         tokio::spawn(work.instrument(span));
     }
@@ -142,7 +144,9 @@ impl Jobs {
 
     /// How the command line begins the same job again.
     fn recipe(&self, entry: &Entry, config: &ServiceConfig, args: &ImportArgs) -> Option<String> {
-        let arguments = entry.ask.arguments(config, &self.state_folder, &self.rejects_folder);
+        // The command line needs a whole process for it, and not only a share.
+        let memory = ByteCount(args.memory.0 + Fixed::PROCESS.most.0);
+        let arguments = entry.ask.arguments(config, &self.state_folder, &self.rejects_folder, Some(memory));
         Recipe::of(args, arguments).map(|recipe| recipe.text())
     }
 
@@ -258,12 +262,28 @@ impl Jobs {
     }
 }
 
+/// Something that a drain waits for, until it is dropped: also when its task dies.
+struct AtWork(watch::Sender<usize>);
+
+impl AtWork {
+    fn begin(count: &watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count.clone())
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
 /// Waits on this thread; others go on meanwhile.
 pub(in crate::daemon) fn here<R>(work: impl Future<Output = R>) -> R {
     tokio::task::block_in_place(|| Handle::current().block_on(work))
 }
 
-async fn said(word: &mut tokio::sync::watch::Receiver<bool>) {
+async fn said(word: &mut watch::Receiver<bool>) {
     // Its sender is the entry, which whoever waits here holds.
     let _ = word.wait_for(|said| *said).await;
 }
