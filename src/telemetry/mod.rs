@@ -8,7 +8,7 @@ mod profile;
 pub mod progress;
 pub mod setup;
 
-pub use profile::{Activity, Laps, Part};
 pub use line::Form;
 pub use metric::Registry;
+pub use profile::{Activity, Laps, Part};
 pub use progress::{Progress, Stage};

@@ -21,7 +21,7 @@ fn asked(config: &ServiceConfig, fields: &Value) -> Result<Ask, Problem> {
 
 #[test]
 fn every_setting_of_an_import_is_the_requests_or_the_services_to_say() {
-    const THE_SERVICES: [&str; 15] = [
+    const THE_SERVICES: [&str; 16] = [
         "to",
         "password",
         "password_file",
@@ -37,6 +37,7 @@ fn every_setting_of_an_import_is_the_requests_or_the_services_to_say() {
         "spool_size",
         "part_of",
         "output",
+        "profile",
     ];
     for setting in setting::settings() {
         let name = setting.name.as_str();
