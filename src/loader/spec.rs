@@ -5,7 +5,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::model::{ByteCount, Codec, JobId};
+use crate::planner::Fixed;
 use crate::reader::probe;
+use crate::source::Brought;
 
 /// A request to load inputs into a table.
 #[derive(Clone, Debug)]
@@ -42,6 +44,10 @@ pub struct JobSpec {
     pub parallel: Option<usize>,
     /// The most memory to use.
     pub memory: ByteCount,
+    /// What of it goes to other things than loads: less where several jobs share a process.
+    pub overhead: Fixed,
+    /// What stands for standard input, where that is brought by this process itself.
+    pub brought: Option<Brought>,
     /// How long the whole run may take.
     pub deadline: Option<Duration>,
     /// Bytes per second to send, at most.
@@ -97,6 +103,8 @@ impl JobSpec {
             load_size: LOAD_SIZE,
             parallel: None,
             memory: MEMORY,
+            overhead: Fixed::PROCESS,
+            brought: None,
             deadline: None,
             rate_max: None,
             requests_max: None,

@@ -33,7 +33,7 @@ use std::time::SystemTime;
 pub use error::Error;
 pub use identity::{Identity, sample};
 pub use local::{list, open};
-pub use stream::{STREAM_BLOCK_BYTES, STREAM_BLOCKS_MAX};
+pub use stream::{Bringer, Brought, Gone, STREAM_BLOCK_BYTES, STREAM_BLOCKS_MAX, brought};
 
 /// One file or stream to read.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,6 +2,7 @@
 
 pub(super) mod cancel;
 pub(super) mod cluster;
+pub(super) mod config;
 pub(super) mod explain;
 pub(super) mod import;
 mod jobs;
@@ -12,6 +13,7 @@ pub(super) mod run;
 #[cfg(feature = "sandbox")]
 pub(super) mod sandbox;
 pub(super) mod schema;
+pub(super) mod serve;
 pub(super) mod sql;
 pub(super) mod status;
 
