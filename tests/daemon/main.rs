@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test cannot go on without ends it")]
 #![expect(clippy::float_cmp, reason = "metrics count, and counts are exact as floats")]
 
+mod dashboard;
 mod events;
 mod life;
 mod openapi;

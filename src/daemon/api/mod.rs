@@ -3,6 +3,7 @@
 mod admin;
 mod body;
 mod cluster;
+mod dashboard;
 mod jobs;
 pub(super) mod problem;
 mod routes;
@@ -96,6 +97,7 @@ async fn allowed(service: &Arc<Service>, request: Request<Incoming>, found: Foun
         Endpoint::LogLevel => admin::log_level(call).await,
         Endpoint::Errors => admin::error_page(&call),
         Endpoint::OpenApi => Ok(admin::open_api()),
+        Endpoint::Dashboard => Ok(dashboard::page()),
         Endpoint::Nodes => Ok(cluster::nodes(&call)),
         Endpoint::ClusterStatus => Ok(cluster::status(call).await),
         Endpoint::Jobs => jobs::list(&call),
