@@ -14,4 +14,5 @@ mod sharing;
 #[path = "../cli/support.rs"]
 #[expect(dead_code, reason = "the command line's tests need more of it")]
 mod support;
+mod systemd;
 mod tls;
