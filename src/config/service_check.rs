@@ -30,7 +30,7 @@ pub(super) struct Flaw {
     pub(super) hint: String,
 }
 
-fn flaw(key: &str, what: impl Into<String>, hint: impl Into<String>) -> Flaw {
+pub(super) fn flaw(key: &str, what: impl Into<String>, hint: impl Into<String>) -> Flaw {
     Flaw { key: key.to_owned(), what: what.into(), hint: hint.into() }
 }
 
@@ -39,6 +39,9 @@ pub(super) fn flaws(config: &ServiceConfig) -> Vec<Flaw> {
     let mut flaws = Vec::new();
     server(config, &mut flaws);
     jobs(config, &mut flaws);
+    for (name, one) in &config.watch {
+        super::service_watch::flaws(&format!("watch.{name}"), one, config, &mut flaws);
+    }
     for (name, target) in &config.targets {
         targets(&format!("targets.{name}"), target, &mut flaws);
     }

@@ -11,7 +11,7 @@
 //! was accepted is in the journal before its answer, so that it outlives the process; one that has ended stays listed for a
 //! while. What an upload has sent before the service died lies in its spool, as that of any stream does.
 //!
-//! [`life`] tells whoever started the process how it is doing.
+//! [`watch`] makes requests of files that come into a folder. [`life`] tells whoever started the process how it is doing.
 
 mod api;
 mod auth;
@@ -26,6 +26,7 @@ mod process;
 mod reload;
 mod service;
 mod tls;
+mod watch;
 
 use std::io;
 use std::net::SocketAddr;
@@ -150,6 +151,7 @@ pub async fn serve(start: Start) -> Result<(), Error> {
     let watching = tokio::spawn(life::watch(Arc::clone(&service)));
     let listening = tokio::spawn(listen::run(listener, tls, Arc::clone(&service), closed));
     service.jobs.recover()?;
+    let folders = tokio::spawn(watch::run(Arc::clone(&service)));
     service.life.ready(bound);
     ready(bound);
     while let Signal::Reload = signals.next().await {
@@ -157,6 +159,8 @@ pub async fn serve(start: Start) -> Result<(), Error> {
         reload::reload(&service, file.as_deref());
         service.life.reloaded();
     }
+    // Nothing new is taken from there; what was is listed with the other jobs.
+    folders.abort();
     stop(&service, &mut signals).await;
     close.send_replace(true);
     if tokio::time::timeout(LAST_ANSWERS, listening).await.is_err() {

@@ -79,6 +79,11 @@ impl Service {
         Arc::clone(&self.config.borrow())
     }
 
+    /// The configuration as it is now, and word of each other one.
+    pub(super) fn configs(&self) -> watch::Receiver<Arc<ServiceConfig>> {
+        self.config.subscribe()
+    }
+
     /// Goes on with another configuration.
     pub(super) fn take_over(&self, config: ServiceConfig) {
         self.config.send_replace(Arc::new(config));

@@ -16,3 +16,4 @@ mod sharing;
 mod support;
 mod systemd;
 mod tls;
+mod watched;

@@ -380,6 +380,6 @@ pub(super) fn new_id() -> String {
 }
 
 /// The name of a request that was given a key.
-fn key_id(key: &str) -> String {
+pub(super) fn key_id(key: &str) -> String {
     format!("key-{key}")
 }
