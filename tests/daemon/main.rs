@@ -6,6 +6,7 @@
 mod dashboard;
 mod events;
 mod life;
+mod metrics;
 mod openapi;
 mod refused;
 mod schema;
