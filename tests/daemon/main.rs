@@ -4,6 +4,9 @@
 #![expect(clippy::float_cmp, reason = "metrics count, and counts are exact as floats")]
 
 mod dashboard;
+#[path = "../chaos/dice.rs"]
+#[expect(dead_code, reason = "the tests that kill everybody need more of it")]
+mod dice;
 mod events;
 mod life;
 mod metrics;
@@ -12,6 +15,7 @@ mod refused;
 mod schema;
 mod service;
 mod sharing;
+mod soak;
 #[path = "../cli/support.rs"]
 #[expect(dead_code, reason = "the command line's tests need more of it")]
 mod support;
