@@ -57,7 +57,8 @@ pub(super) fn flaws(heading: &str, watch: &Watch, config: &ServiceConfig, flaws:
         wrong("target", "it is missing".to_owned(), "name one of [targets.NAME]");
     } else if !watch.target.is_empty() && !config.targets.contains_key(&watch.target) {
         let near = crate::near::names(&watch.target, config.targets.keys().map(String::as_str));
-        let hint = near.first().map_or("name one of [targets.NAME]".to_owned(), |near| format!("did you mean `{near}`?"));
+        let hint =
+            near.first().map_or("name one of [targets.NAME]".to_owned(), |near| format!("did you mean `{near}`?"));
         wrong("target", format!("there is no target `{}`", watch.target), &hint);
     }
     for (name, value) in [("database", &watch.database), ("table", &watch.table)] {
@@ -145,7 +146,9 @@ mod tests {
             ("loaded_dir: it is missing", |watch| watch.loaded = Disposal::Move),
             ("loaded_dir: no file", |watch| watch.loaded_dir = Some("/srv/x".into())),
             ("failed_dir: it is no absolute", |watch| watch.failed_dir = Some("x".into())),
-            ("settings: there is no setting `maxrejects`; did you mean", |watch| watch.settings = vec!["maxrejects=1".into()]),
+            ("settings: there is no setting `maxrejects`; did you mean", |watch| {
+                watch.settings = vec!["maxrejects=1".into()]
+            }),
             ("settings: `create_table` takes", |watch| watch.settings = vec!["create_table=1".into()]),
             ("settings: `again` is not", |watch| watch.settings = vec!["again=true".into()]),
             ("settings: `x` is no setting", |watch| watch.settings = vec!["x".into()]),

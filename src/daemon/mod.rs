@@ -16,13 +16,14 @@
 mod api;
 mod auth;
 mod events;
-mod jobs;
 mod inherited;
+mod jobs;
 mod life;
 mod listen;
 mod notify;
 mod patient;
 mod process;
+mod profile;
 mod reload;
 mod service;
 mod tls;

@@ -103,7 +103,8 @@ impl Run {
         let rows = self.rows();
         let job = self.place.world.file(&format!("in/job-{number}.csv"), &rows);
         let job = std::fs::canonicalize(job).unwrap();
-        let id = self.service().begin(&json!({"sources": [job], "database": "demo", "table": "t", "create_table": true}));
+        let id =
+            self.service().begin(&json!({"sources": [job], "database": "demo", "table": "t", "create_table": true}));
         let upload = self.rows();
         let address = Arc::clone(&self.address);
         let upload = thread::spawn(move || send(&address, number, &upload));

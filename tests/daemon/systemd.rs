@@ -107,7 +107,8 @@ fn a_socket_that_systemd_holds_is_listened_on_and_callers_wait_there() {
     let address = listener.local_addr().unwrap();
     // This one is there before the service is.
     let mut early = TcpStream::connect(address).unwrap();
-    std::io::Write::write_all(&mut early, b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    std::io::Write::write_all(&mut early, b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .unwrap();
     let mut child = activated(&place, listener).spawn().unwrap();
     assert_eq!(ready(&mut child), address.to_string());
     let answer = crate::service::read_answer(early).of(200);

@@ -281,7 +281,9 @@ fn fate(outcome: &Outcome, entry: &Entry) -> Fate {
     let error = outcome.error();
     match outcome.state {
         state if state.is_done() => Fate::Loaded,
-        State::Failed if error.is_some_and(|error| PASSING.iter().any(|code| code.as_str() == error.code)) => Fate::Later,
+        State::Failed if error.is_some_and(|error| PASSING.iter().any(|code| code.as_str() == error.code)) => {
+            Fate::Later
+        }
         State::Interrupted | State::Cancelled => Fate::Left,
         state => {
             let mut text = match error {

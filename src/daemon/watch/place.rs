@@ -19,13 +19,15 @@ const REASON: &str = ".reason.txt";
 
 /// The files that lie there.
 pub(super) fn list(watch: &Watch) -> Result<Vec<Seen>, String> {
-    let options = MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
+    let options =
+        MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
     let paths = glob::glob_with(&watch.glob, options).map_err(|error| error.to_string())?;
     let away: Vec<&PathBuf> = [&watch.loaded_dir, &watch.failed_dir].into_iter().flatten().collect();
     let mut found = Vec::new();
     for path in paths.take(FILES_MAX) {
         let path = path.map_err(|error| error.to_string())?;
-        let is_marker = !watch.marker.is_empty() && path.as_os_str().as_encoded_bytes().ends_with(watch.marker.as_bytes());
+        let is_marker =
+            !watch.marker.is_empty() && path.as_os_str().as_encoded_bytes().ends_with(watch.marker.as_bytes());
         if is_marker || away.iter().any(|folder| path.starts_with(folder)) {
             continue;
         }
@@ -84,7 +86,11 @@ pub(super) fn put_with_reason(file: &File, marker: &str, folder: &Path, reason: 
 
 /// Whether it is the file that was loaded. Whoever has written to it meanwhile means other rows.
 fn still(file: &File) -> io::Result<()> {
-    if Mark::of(&file.path) == Some(file.mark) { Ok(()) } else { Err(io::Error::other("it is not what it was any more")) }
+    if Mark::of(&file.path) == Some(file.mark) {
+        Ok(())
+    } else {
+        Err(io::Error::other("it is not what it was any more"))
+    }
 }
 
 fn free(folder: &Path, path: &Path) -> io::Result<PathBuf> {
