@@ -231,6 +231,8 @@ fn every_flag_on_paper_is_one_of_the_program() {
         "--test",
         "--lib",
         "--nocapture",
+        "--now",
+        "--no-install-recommends",
     ];
     let verbs = [
         "import",

@@ -147,7 +147,7 @@ mod tests {
             ("loaded_dir: no file", |watch| watch.loaded_dir = Some("/srv/x".into())),
             ("failed_dir: it is no absolute", |watch| watch.failed_dir = Some("x".into())),
             ("settings: there is no setting `maxrejects`; did you mean", |watch| {
-                watch.settings = vec!["maxrejects=1".into()]
+                watch.settings = vec!["maxrejects=1".into()];
             }),
             ("settings: `create_table` takes", |watch| watch.settings = vec!["create_table=1".into()]),
             ("settings: `again` is not", |watch| watch.settings = vec!["again=true".into()]),

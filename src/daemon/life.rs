@@ -112,7 +112,7 @@ pub(super) async fn watch(service: Arc<Service>) {
 
 /// How long systemd waits for a sign of life from this process; none where it does not.
 fn watchdog() -> Option<Duration> {
-    let number = |name: &str| env::var(name).ok()?.parse::<u64>().ok();
+    let number = |name: &str| env::var_os(name)?.to_str()?.parse::<u64>().ok();
     let ours = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));
     number("WATCHDOG_USEC").filter(|micros| ours && *micros > 0).map(Duration::from_micros)
 }

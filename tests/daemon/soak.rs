@@ -152,6 +152,7 @@ impl Run {
         self.memory.push(Vec::new());
     }
 
+    #[expect(clippy::print_stdout, reason = "whoever runs it for an hour reads what comes of it")]
     fn tell(&mut self, number: u32) {
         let resident = self.service().metric("process_resident_memory_bytes");
         let seconds = self.started.elapsed().as_secs_f64();
@@ -205,7 +206,7 @@ fn request(address: &str, method: &str, path: &str, headers: &str, body: &str) -
 #[test]
 #[expect(clippy::print_stdout, reason = "whoever runs it for an hour reads what comes of it")]
 fn rows_in_are_rows_out_whoever_is_killed() {
-    let asked = std::env::var("SHIPLOAD_TEST_SOAK").unwrap_or_default();
+    let asked = std::env::var_os("SHIPLOAD_TEST_SOAK").map(|asked| asked.into_string().unwrap()).unwrap_or_default();
     let (seconds, seed) = asked.split_once(':').unwrap_or((&asked, "1"));
     let time = Duration::from_secs(seconds.parse().unwrap_or(0));
     let mut run = Run::new(seed.parse().unwrap());

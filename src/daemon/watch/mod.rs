@@ -170,7 +170,8 @@ impl Folder {
             self.settle(file, &Fate::Loaded, "already_loaded");
             return Ok(None);
         }
-        let key = format!("{job}-{}", &hex(&Sha256::digest(format!("{:?}", file)))[..8]);
+        // Another name, or the same file once more written to, is another request for the same job.
+        let key = format!("{job}-{}", &hex(&Sha256::digest(format!("{file:?}")))[..8]);
         if let Ok(entry) = jobs.find(&super::jobs::key_id(&key)) {
             return Ok(Some(entry));
         }

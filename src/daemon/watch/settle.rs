@@ -132,7 +132,7 @@ mod tests {
         let start = SystemClock.instant();
         let at = |second| start + Duration::from_secs(second);
         let mut known = Known::default();
-        let mut look = |known: &mut Known, second| {
+        let look = |known: &mut Known, second| {
             known.look(vec![seen("a", 1, false)], Whole::Settled(Duration::from_secs(1)), at(second)).len()
         };
         assert_eq!((look(&mut known, 0), look(&mut known, 1), look(&mut known, 2)), (0, 1, 0));
