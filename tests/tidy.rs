@@ -237,6 +237,8 @@ fn every_flag_on_paper_is_one_of_the_program() {
         "--stdio",
         "--percent-limit",
         "--tool",
+        "--now",
+        "--no-install-recommends",
     ];
     let verbs = [
         "import",

@@ -51,6 +51,10 @@ pub(super) enum Command {
     Config(ConfigArgs),
     /// Say what an error code means and what to do about it.
     Explain(ExplainArgs),
+    /// Print what completes the command line in a shell.
+    Completions(CompletionsArgs),
+    /// Write the manual pages into a folder: one of the program, one of each verb.
+    Man(ManArgs),
     /// Run the embedded StarRocks look-alike until it is stopped.
     #[cfg(feature = "sandbox")]
     Sandbox(SandboxArgs),
@@ -221,6 +225,20 @@ pub(super) struct ExplainArgs {
     /// The code, such as L2004; all of them when left out.
     #[arg(value_name = "CODE")]
     pub(super) code: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_name = "SHELL")]
+    pub(super) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ManArgs {
+    /// Where to.
+    #[arg(value_name = "FOLDER")]
+    pub(super) folder: PathBuf,
 }
 
 #[cfg(feature = "sandbox")]

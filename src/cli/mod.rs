@@ -47,6 +47,8 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => command::serve::run(args),
         Command::Config(args) => command::config::run(&args),
         Command::Explain(args) => command::explain::run(&args),
+        Command::Completions(args) => command::completions::run(&args),
+        Command::Man(args) => command::man::run(&args),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => command::sandbox::run(args),
     }

@@ -243,6 +243,10 @@ pub struct ImportArgs {
     /// A name for the job: the same name never loads twice. Without it, the job is what it reads, where to and how.
     #[arg(help_heading = "Job", long, value_name = "NAME")]
     pub job: Option<JobId>,
+    /// Load the one file only if its content has this SHA-256, in hex. What the file is called and when it was written do not count
+    /// then: the same content is the same job, also renamed or copied.
+    #[arg(help_heading = "Job", long, value_name = "HEX", value_parser = sha256, conflicts_with = "again")]
+    pub sha256: Option<String>,
     /// Load again what is loaded already.
     #[arg(help_heading = "Job", long)]
     pub again: bool,
@@ -317,6 +321,12 @@ fn byte(text: &str) -> Result<u8, String> {
 
 fn size_or_none(text: &str) -> Result<ByteCount, String> {
     if text == "none" { Ok(ByteCount(0)) } else { text.parse().map_err(|error: InvalidByteCount| error.to_string()) }
+}
+
+fn sha256(text: &str) -> Result<String, String> {
+    const DIGITS: usize = 64;
+    let whole = text.len() == DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if whole { Ok(text.to_ascii_lowercase()) } else { Err(format!("{DIGITS} hex digits, as sha256sum prints them")) }
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

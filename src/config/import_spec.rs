@@ -15,6 +15,7 @@ impl ImportArgs {
     pub fn spec(&self, connected: &Connected, recipe: Option<String>, only: Option<String>) -> Result<JobSpec, Error> {
         Ok(JobSpec {
             name: self.job.clone(),
+            sha256: self.sha256.clone(),
             again: self.again,
             dry_run: self.dry_run,
             create_table: self.create_table || connected.creates_tables(),

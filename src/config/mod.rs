@@ -15,6 +15,7 @@ pub mod service;
 mod service_check;
 mod service_file;
 mod service_reference;
+mod service_watch;
 pub mod setting;
 
 use std::path::PathBuf;

@@ -110,6 +110,49 @@ section! {
 }
 
 section! {
+    /// Files that are loaded when they come, `[watch.NAME]`: each content once, also when it is renamed or copied.
+    "watch" Watch {
+        /// Which files, as an absolute pattern below one of files.roots: `/srv/in/orders/*.csv`. `**` stands for any folders;
+        /// names that begin with a dot, and symbolic links, are passed over.
+        glob: String = "", reloads;
+        /// The target they are loaded into; the only one where there is one.
+        target: String = "", reloads;
+        /// The database.
+        database: String = "", reloads;
+        /// The table.
+        table: String = "", reloads;
+        /// Settings of an import, `create_table=true`, `max_rejects=1%`: the flags of `shipload import`, with _ for -.
+        settings: Vec<String> = "[]", reloads;
+        /// How often the folder is looked at.
+        interval: Duration = "5s", reloads;
+        /// How long a file must have been as it is before it is taken.
+        settle: Duration = "10s", reloads;
+        /// What stands behind the name of a second, empty file that says that the first one is whole, as `.done`. With it, a file
+        /// is taken when that lies beside it, and not before; settle means nothing then.
+        marker: String = "", reloads;
+        /// What becomes of a file that is loaded: keep, move or delete.
+        loaded: Disposal = "keep", reloads;
+        /// Where loaded files are moved to.
+        loaded_dir: Option<PathBuf> = "", reloads;
+        /// Where files are moved to that could not be loaded, each with the reason in a file beside it; they stay where they
+        /// are when left out.
+        failed_dir: Option<PathBuf> = "", reloads;
+    }
+}
+
+words! {
+    /// What becomes of a file that is loaded.
+    Disposal, "keep, move or delete" {
+        /// It stays where it is.
+        Keep "keep",
+        /// It goes to another folder.
+        Move "move",
+        /// It is removed.
+        Delete "delete",
+    }
+}
+
+section! {
     /// A cluster by a name, `[targets.NAME]`: requests name it, and never see its password.
     "targets" TargetOptions {
         /// `starrocks://user@fe1:8030,fe2:8030` (starrocks+https:// for TLS), or `sandbox:`.
@@ -172,6 +215,8 @@ pub struct ServiceConfig {
     pub uploads: Uploads,
     /// `[files]`
     pub files: Files,
+    /// `[watch.NAME]`
+    pub watch: BTreeMap<String, Watch>,
     /// `[targets.NAME]`
     pub targets: BTreeMap<String, TargetOptions>,
     /// `[tokens.NAME]`
@@ -186,6 +231,7 @@ impl Default for ServiceConfig {
             jobs: Jobs::defaults(),
             uploads: Uploads::defaults(),
             files: Files::defaults(),
+            watch: BTreeMap::new(),
             targets: BTreeMap::new(),
             tokens: BTreeMap::new(),
         }

@@ -13,6 +13,15 @@ pub const PROGRAM_BYTES: u64 = 64 << 20;
 /// The smallest head that an ordinary request fits into; hyper takes no less either.
 const HEAD_BYTES_MIN: u64 = 8 << 10;
 
+impl ServiceConfig {
+    /// Whether nobody but programs of this machine reaches the service without showing who they are.
+    #[must_use]
+    pub fn is_guarded(&self) -> bool {
+        let server = &self.server;
+        server.listen.ip().is_loopback() || !self.tokens.is_empty() || server.tls_client_ca.is_some()
+    }
+}
+
 /// Something that does not fit.
 pub(super) struct Flaw {
     /// `section.key`
@@ -21,7 +30,7 @@ pub(super) struct Flaw {
     pub(super) hint: String,
 }
 
-fn flaw(key: &str, what: impl Into<String>, hint: impl Into<String>) -> Flaw {
+pub(super) fn flaw(key: &str, what: impl Into<String>, hint: impl Into<String>) -> Flaw {
     Flaw { key: key.to_owned(), what: what.into(), hint: hint.into() }
 }
 
@@ -30,6 +39,9 @@ pub(super) fn flaws(config: &ServiceConfig) -> Vec<Flaw> {
     let mut flaws = Vec::new();
     server(config, &mut flaws);
     jobs(config, &mut flaws);
+    for (name, one) in &config.watch {
+        super::service_watch::flaws(&format!("watch.{name}"), one, config, &mut flaws);
+    }
     for (name, target) in &config.targets {
         targets(&format!("targets.{name}"), target, &mut flaws);
     }
@@ -56,8 +68,7 @@ fn server(config: &ServiceConfig, flaws: &mut Vec<Flaw>) {
     if server.tls_client_ca.is_some() && server.tls_certificate.is_none() {
         flaws.push(flaw("server.tls_client_ca", "it means nothing without TLS", "set tls_certificate and tls_key"));
     }
-    let guarded = !config.tokens.is_empty() || server.tls_client_ca.is_some();
-    if !server.listen.ip().is_loopback() && !guarded {
+    if !config.is_guarded() {
         flaws.push(flaw(
             "server.listen",
             format!("anybody who reaches {} could load and cancel", server.listen),

@@ -11,7 +11,7 @@ use toml_edit::{Document, Item, Key as TomlKey, TableLike, Value};
 
 use super::env::Environment;
 use super::option::{Key, Section};
-use super::service::{Files, Jobs, Log, Server, ServiceConfig, TargetOptions, Token, Uploads};
+use super::service::{Files, Jobs, Log, Server, ServiceConfig, TargetOptions, Token, Uploads, Watch};
 use super::setting::Given;
 use crate::failure::{Code, Failure};
 use crate::near;
@@ -20,7 +20,7 @@ use crate::near;
 const SINGLE: [&str; 5] = [Server::NAME, Log::NAME, Jobs::NAME, Uploads::NAME, Files::NAME];
 
 /// Sections of which there are several, each by a name.
-const NAMED: [&str; 2] = [TargetOptions::NAME, Token::NAME];
+const NAMED: [&str; 3] = [Watch::NAME, TargetOptions::NAME, Token::NAME];
 
 /// Something that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,6 +119,7 @@ impl ServiceConfig {
     /// One of several of a kind; it is made where it is not there.
     fn named(&mut self, kind: &str, name: &str) -> Option<&mut dyn AnySection> {
         Some(match kind {
+            Watch::NAME => self.watch.entry(name.to_owned()).or_insert_with(Watch::defaults),
             TargetOptions::NAME => self.targets.entry(name.to_owned()).or_insert_with(TargetOptions::defaults),
             Token::NAME => self.tokens.entry(name.to_owned()).or_insert_with(Token::defaults),
             _ => return None,
@@ -135,6 +136,7 @@ impl ServiceConfig {
             (Files::NAME.into(), &mut self.files),
         ];
         let of = |kind: &str, name: &str| format!("{kind}.{name}");
+        sections.extend(self.watch.iter_mut().map(|(name, one)| (of(Watch::NAME, name), one as &mut dyn AnySection)));
         sections.extend(
             self.targets.iter_mut().map(|(name, one)| (of(TargetOptions::NAME, name), one as &mut dyn AnySection)),
         );

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::env::variable;
 use super::option::{Key, Section};
-use super::service::{Files, Jobs, Log, Server, TargetOptions, Token, Uploads};
+use super::service::{Files, Jobs, Log, Server, TargetOptions, Token, Uploads, Watch};
 
 const HEAD: &str = "\
 # The configuration of `shipload serve`: every key with its default. Made from the program's own list by its tests.
@@ -23,6 +23,7 @@ pub fn reference() -> String {
     single::<Jobs>(&mut text);
     single::<Uploads>(&mut text);
     single::<Files>(&mut text);
+    named::<Watch>(&mut text, "orders");
     named::<TargetOptions>(&mut text, "warehouse");
     named::<Token>(&mut text, "nightly");
     text

@@ -20,10 +20,14 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::api;
+use super::life::Beat;
 use super::patient::{Patient, Socket};
 use super::service::Service;
 use crate::clock::{Clock as _, SystemClock};
 use crate::telemetry::metric;
+
+/// How often the loop says that it goes round.
+const BEAT: Duration = Duration::from_millis(500);
 
 /// How long to rest when the system has no more connections to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -39,6 +43,8 @@ const TURN_AWAY_WITHIN: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub(super) struct Connections {
     held: Mutex<Held>,
+    /// Struck by the loop that accepts.
+    pub(super) beat: Beat,
 }
 
 #[derive(Default)]
@@ -126,9 +132,11 @@ pub(super) async fn run(
 ) {
     let mut tasks = JoinSet::new();
     let handed_on = closed.clone();
+    let mut beats = tokio::time::interval(BEAT);
     loop {
         tokio::select! {
             () = told(&mut closed) => break,
+            _ = beats.tick() => service.connections.beat.strike(),
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => accept(&mut tasks, stream, tls.clone(), &service, handed_on.clone()),
                 Err(error) => {

@@ -11,19 +11,23 @@
 //! was accepted is in the journal before its answer, so that it outlives the process; one that has ended stays listed for a
 //! while. What an upload has sent before the service died lies in its spool, as that of any stream does.
 //!
-//! [`life`] tells whoever started the process how it is doing.
+//! [`watch`] makes requests of files that come into a folder. [`life`] tells whoever started the process how it is doing.
 
 mod api;
 mod auth;
 mod events;
+mod inherited;
 mod jobs;
 mod life;
 mod listen;
+mod notify;
 mod patient;
 mod process;
+mod profile;
 mod reload;
 mod service;
 mod tls;
+mod watch;
 
 use std::io;
 use std::net::SocketAddr;
@@ -33,7 +37,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync;
 
 use crate::config::ServiceConfig;
 use crate::failure::{Code, Failure};
@@ -75,6 +79,18 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// The sockets that it was started with are not what it can listen on.
+    #[error("the service cannot listen on the sockets that it was started with: {reason}")]
+    Inherited {
+        /// Why not.
+        reason: String,
+    },
+    /// Anybody could reach the socket that it was started with.
+    #[error("anybody who reaches {address}, which the service was started with, could load and cancel")]
+    Unguarded {
+        /// Where the socket listens.
+        address: SocketAddr,
+    },
     /// The system does not let it listen for signals.
     #[error("the service cannot listen for signals")]
     Signals(#[source] io::Error),
@@ -108,6 +124,10 @@ impl Failure for Error {
         match self {
             Self::Listen { .. } => Some("end whoever listens there, or set server.listen".to_owned()),
             Self::Tls { .. } => Some("server.tls_certificate, tls_key and tls_client_ca name PEM files".to_owned()),
+            Self::Inherited { .. } => Some("ListenStream= takes one address and port".to_owned()),
+            Self::Unguarded { .. } => {
+                Some("let the socket listen on 127.0.0.1, or configure [tokens.NAME] or tls_client_ca".to_owned())
+            }
             Self::Signals(_) => None,
             Self::Taken { .. } => Some("end that one, or set another jobs.state_dir".to_owned()),
             Self::NoFolder => Some("set jobs.state_dir".to_owned()),
@@ -125,32 +145,50 @@ pub async fn serve(start: Start) -> Result<(), Error> {
     let Start { config, file, level, ready } = start;
     let mut signals = Signals::listen().map_err(Error::Signals)?;
     let tls = tls::acceptor(&config.server)?;
-    let address = config.server.listen;
-    let listen = |source| Error::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(listen)?;
-    let bound = listener.local_addr().map_err(listen)?;
+    let mut config = config;
+    let (listener, bound) = listener(&mut config).await?;
     let service = Arc::new(Service::start(config, level, bound)?);
-    let (close, closed) = watch::channel(false);
+    let (close, closed) = sync::watch::channel(false);
+    let watching = tokio::spawn(life::watch(Arc::clone(&service)));
     let listening = tokio::spawn(listen::run(listener, tls, Arc::clone(&service), closed));
     service.jobs.recover()?;
-    life::ready(bound);
+    let folders = tokio::spawn(watch::run(Arc::clone(&service)));
+    service.life.ready(bound);
     ready(bound);
     while let Signal::Reload = signals.next().await {
+        service.life.reloading();
         reload::reload(&service, file.as_deref());
+        service.life.reloaded();
     }
+    // Nothing new is taken from there; what was is listed with the other jobs.
+    folders.abort();
     stop(&service, &mut signals).await;
     close.send_replace(true);
     if tokio::time::timeout(LAST_ANSWERS, listening).await.is_err() {
         tracing::info!("some callers did not wait for the end of their answers");
     }
-    life::stopped();
+    watching.abort();
+    service.life.stopped();
     Ok(())
+}
+
+/// What it listens on: the socket that it was started with, or else one at the address that is configured.
+async fn listener(config: &mut ServiceConfig) -> Result<(TcpListener, SocketAddr), Error> {
+    if let Some((listener, address)) = inherited::listener()? {
+        config.server.listen = address;
+        return if config.is_guarded() { Ok((listener, address)) } else { Err(Error::Unguarded { address }) };
+    }
+    let address = config.server.listen;
+    let listen = |source| Error::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(listen)?;
+    let bound = listener.local_addr().map_err(listen)?;
+    Ok((listener, bound))
 }
 
 /// Brings everything to its end: a drain, and a cancel when that takes too long or somebody says stop again.
 async fn stop(service: &Arc<Service>, signals: &mut Signals) {
-    life::stopping();
     let patience = service.config().jobs.drain_timeout;
+    service.life.stopping(patience);
     let drained = service.drain();
     tokio::pin!(drained);
     tokio::select! {

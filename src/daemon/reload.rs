@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::life;
 use super::service::Service;
 use crate::config::env::Environment;
 use crate::config::{self, ServiceConfig};
@@ -11,7 +10,6 @@ use crate::failure::{Failure as _, chain};
 
 /// Reads the file again. A file with something wrong in it changes nothing.
 pub(super) fn reload(service: &Arc<Service>, file: Option<&Path>) {
-    life::reloading();
     let new = match config::read_service(file, &Environment::of_this_process()) {
         Ok(new) => new,
         Err(error) => {
@@ -28,6 +26,12 @@ pub(super) fn reload(service: &Arc<Service>, file: Option<&Path>) {
         tracing::warn!("these need a restart, and stay what they were: {}", names(&kept));
     }
     let new = with_fixed_of(new, &old);
+    if !new.is_guarded() {
+        // Its file may say that it listens on loopback only; until a restart it listens where it did.
+        let listen = new.server.listen;
+        tracing::error!("the configuration stays what it was: without tokens, anybody who reaches {listen} could load");
+        return;
+    }
     if let Err(error) = service.level.change(&new.log.level) {
         tracing::warn!("the log level stays what it was: {error}");
     }
@@ -35,7 +39,6 @@ pub(super) fn reload(service: &Arc<Service>, file: Option<&Path>) {
     // Secrets are masked where they are compared, so that a new password alone does not show here.
     let taken = if taken.is_empty() { "nothing that is shown".to_owned() } else { names(&taken) };
     tracing::info!("the configuration was read again; changed: {taken}");
-    life::ready_again();
 }
 
 /// What needs a restart stays what it is.

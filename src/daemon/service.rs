@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::Error;
 use super::events::Events;
 use super::jobs::Jobs;
+use super::life::Life;
 use super::listen::Connections;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::ServiceConfig;
@@ -38,6 +39,7 @@ pub(super) struct Service {
     pub(super) metrics: Arc<Registry>,
     pub(super) level: Level,
     pub(super) connections: Arc<Connections>,
+    pub(super) life: Life,
     pub(super) started: SystemTime,
     address: SocketAddr,
     /// Set once, when it is told to stop.
@@ -64,6 +66,7 @@ impl Service {
             metrics,
             level,
             connections: Arc::default(),
+            life: Life::of_this_process(),
             started,
             address,
             draining: AtomicBool::new(false),
@@ -74,6 +77,11 @@ impl Service {
     /// The configuration as it is now.
     pub(super) fn config(&self) -> Arc<ServiceConfig> {
         Arc::clone(&self.config.borrow())
+    }
+
+    /// The configuration as it is now, and word of each other one.
+    pub(super) fn configs(&self) -> watch::Receiver<Arc<ServiceConfig>> {
+        self.config.subscribe()
     }
 
     /// Goes on with another configuration.

@@ -49,7 +49,7 @@ pub use spec::{Check, CodecChoice, CommitScope, JobSpec, LOAD_SIZE, MEMORY, Reje
 pub use crate::journal::Error as JournalError;
 pub use crate::journal::{Holder, JobEntry, JobStanding, Journal, Lease, LoadEntry, StoredRequest};
 pub use crate::planner::{Fixed, PARALLEL_LIMIT, TooSmall};
-pub use crate::source::{Bringer, Brought, brought};
+pub use crate::source::{Bringer, Brought, brought, digest_of};
 pub use crate::spool::Summary as Spooled;
 pub use stop::Stop;
 pub use supervisor::{Standing, Supervisor, Turn};

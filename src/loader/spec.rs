@@ -16,6 +16,9 @@ pub struct JobSpec {
     pub sources: Vec<String>,
     /// The job's name; none derives one from what it does.
     pub name: Option<JobId>,
+    /// The SHA-256 that the one input has to have, in hex. It takes the place of the input's path and time in what the job
+    /// is: the same content is the same work, wherever it lies.
+    pub sha256: Option<String>,
     /// Whether to load what is loaded already.
     pub again: bool,
     /// Whether to do everything but send.
@@ -89,6 +92,7 @@ impl JobSpec {
         Self {
             sources,
             name: None,
+            sha256: None,
             again: false,
             dry_run: false,
             create_table: false,

@@ -58,6 +58,7 @@ families! {
     SPOOLED Gauge "shipload_spooled_bytes" ["target"] "Bytes of streams that lie on the disk until their loads are settled.";
     PHASE Histogram "shipload_phase_seconds" ["target", "phase"] "Time of each phase: waiting for memory, attempts, whole jobs.";
     MEMORY Gauge "shipload_memory_bytes" ["of"] "The memory limit, what of it is granted to jobs, and what the process really has.";
+    WATCHED Counter "shipload_watched_files_total" ["watch", "outcome"] "Files of watched folders, by what came of them.";
     JOURNAL Gauge "shipload_journal_bytes" [] "Size of the journal on the disk.";
     REQUESTS Counter "shipload_http_requests_total" ["method", "path", "code"] "Requests answered, by route and status.";
     REQUEST_TIME Histogram "shipload_http_request_seconds" ["path"] "Time from a request's head to its answer's.";

@@ -70,6 +70,21 @@ fn every_route_answers_as_it_is_described() {
         caller.get(200, path);
     }
     caller.post(200, "/health", &json!({}));
+    caller.get(200, "/dashboard");
+    let memory = caller.post(200, "/debug/prof/mem", &json!({})).text();
+    let resident = memory.lines().find_map(|line| line.strip_prefix("vmrss_bytes ")).unwrap();
+    assert!(resident.parse::<u64>().unwrap() > 1 << 20, "{memory}");
+    caller.post(501, "/debug/prof/mem?output=proto", &json!({}));
+    // Where the feature is built in, samples are taken.
+    let built_in = cfg!(feature = "profiling");
+    for output in ["proto", "text", "flamegraph"] {
+        let path = format!("/debug/prof/cpu?seconds=1&output={output}");
+        let profile = caller.post(if built_in { 200 } else { 501 }, &path, &json!({}));
+        assert!(!profile.body.is_empty());
+    }
+    caller.post(400, "/debug/prof/cpu?seconds=0", &json!({}));
+    caller.post(400, "/debug/prof/cpu?output=music", &json!({}));
+    caller.post(200, "/dashboard", &json!({}));
     caller.get(200, "/errors/L2004");
     caller.get(404, "/errors/L9999");
     caller.ask(200, "POST", "/debug/log_level", &[], b"info,shipload=debug");

@@ -67,7 +67,7 @@ pub(super) fn list(call: &Call) -> Result<Reply, Problem> {
     Ok(body::json(StatusCode::OK, &json!({"jobs": jobs, "next": next})))
 }
 
-fn number(call: &Call, name: &str, usual: usize, max: usize) -> Result<usize, Problem> {
+pub(super) fn number(call: &Call, name: &str, usual: usize, max: usize) -> Result<usize, Problem> {
     let Some(text) = call.parameter(name) else { return Ok(usual) };
     let number = text.parse().ok().filter(|number| (1..=max).contains(number));
     number.ok_or_else(|| {

@@ -3,8 +3,10 @@
 mod admin;
 mod body;
 mod cluster;
+mod dashboard;
 mod jobs;
 pub(super) mod problem;
+pub(super) mod profile;
 mod routes;
 mod stream;
 mod upload;
@@ -94,8 +96,11 @@ async fn allowed(service: &Arc<Service>, request: Request<Incoming>, found: Foun
         Endpoint::Metrics => Ok(admin::metrics(&call)),
         Endpoint::Config => Ok(admin::config(&call)),
         Endpoint::LogLevel => admin::log_level(call).await,
+        Endpoint::ProfileCpu => profile::cpu(call).await,
+        Endpoint::ProfileMemory => profile::memory(&call),
         Endpoint::Errors => admin::error_page(&call),
         Endpoint::OpenApi => Ok(admin::open_api()),
+        Endpoint::Dashboard => Ok(dashboard::page()),
         Endpoint::Nodes => Ok(cluster::nodes(&call)),
         Endpoint::ClusterStatus => Ok(cluster::status(call).await),
         Endpoint::Jobs => jobs::list(&call),

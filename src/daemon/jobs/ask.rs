@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::roots;
+use crate::config::service::Watch;
 use crate::config::setting::{self, Given, Setting, Unfit};
 use crate::config::{ImportArgs, ServiceConfig};
 use crate::daemon::api::problem::Problem;
 use crate::failure::Code;
-use crate::model::ByteCount;
+use crate::model::{ByteCount, JobId};
 use crate::near;
 
 /// The settings of an import that a request may have. The others are the service's to say.
@@ -140,6 +141,24 @@ impl Ask {
         settings.push(format!("--job={job}"));
         let (database, table) = (database.to_owned(), table.to_owned());
         Self { kind: Kind::Upload, target, database, table, sources: Vec::new(), settings }.checked(config)
+    }
+
+    /// What a watched folder asks for with one of its files, whose content and name as a job are known.
+    pub(in crate::daemon) fn of_watched(
+        config: &ServiceConfig,
+        watch: &Watch,
+        path: &str,
+        content: &str,
+        job: &JobId,
+    ) -> Result<Self, Problem> {
+        let target = chosen(config, Some(watch.target.clone()).filter(|name| !name.is_empty()), None)?;
+        let Watch { database, table, .. } = watch.clone();
+        allowed(config, &target, &database)?;
+        let given = watch.given().map_err(|what| wrong(what, "correct the settings of the watched folder"))?;
+        let mut settings = settings(given)?;
+        settings.extend([format!("--job={job}"), format!("--sha256={content}")]);
+        let sources = roots::resolve(&config.files.roots, &[path.to_owned()])?;
+        Self { kind: Kind::Files, target, database, table, sources, settings }.checked(config)
     }
 
     /// Whether it is an import, with memory that there is.

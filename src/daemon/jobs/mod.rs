@@ -27,6 +27,7 @@ use tokio::sync::watch;
 use super::Error;
 use super::api::problem::Problem;
 use super::events::Events;
+use super::life::Beat;
 use crate::clock::{Clock as _, SystemClock, rfc3339};
 use crate::config::{PROGRAM_BYTES, ServiceConfig, default_state_folder};
 use crate::failure::{Code, chain};
@@ -59,6 +60,8 @@ pub(super) struct Jobs {
     /// Tasks that have not ended.
     at_work: watch::Sender<usize>,
     draining: AtomicBool,
+    /// Struck by the loop that keeps count.
+    pub(super) beat: Beat,
     config: watch::Receiver<Arc<ServiceConfig>>,
 }
 
@@ -89,6 +92,7 @@ impl Jobs {
             entries: Mutex::default(),
             at_work: watch::channel(0).0,
             draining: AtomicBool::new(false),
+            beat: Beat::default(),
             config,
         })
     }
@@ -125,6 +129,7 @@ impl Jobs {
                 tokio::time::sleep(TICK).await;
                 let Some(jobs) = jobs.upgrade() else { return };
                 jobs.tick();
+                jobs.beat.strike();
             }
         });
         Ok(())
@@ -375,6 +380,6 @@ pub(super) fn new_id() -> String {
 }
 
 /// The name of a request that was given a key.
-fn key_id(key: &str) -> String {
+pub(super) fn key_id(key: &str) -> String {
     format!("key-{key}")
 }
