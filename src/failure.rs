@@ -92,6 +92,8 @@ codes! {
     JobUnknown "L3006" "no such job in the journal",
     NotResumable "L3007" "the job cannot be resumed or stopped from here",
     DeadlinePassed "L3008" "the job took longer than it may",
+    ServiceUnusable "L3010" "the service cannot run",
+    Stopping "L3011" "the service is stopping",
     StreamBrokeOff "L3020" "the stream broke off before its end",
     SpoolUnusable "L3021" "the spool cannot be used",
     SpoolDamaged "L3022" "the spool is damaged",
@@ -99,6 +101,14 @@ codes! {
     TargetInvalid "L4002" "the target's address is wrong",
     SettingUnknown "L4003" "no such Stream Load setting",
     JobFileWrong "L4010" "the job file is wrong",
+    ConfigWrong "L4011" "the service's configuration is wrong",
+    RequestWrong "L4020" "the request is wrong",
+    NotAllowed "L4021" "the caller may not do that",
+    PathOutside "L4022" "the path is not below the configured folders",
+    TargetUnnamed "L4023" "no such target is configured",
+    TooMuch "L4024" "a limit of the service is reached",
+    NothingThere "L4025" "there is nothing at this path",
+    KeyInUse "L4026" "the idempotency key stands for something else",
 }
 
 impl fmt::Display for Code {

@@ -15,7 +15,7 @@
 //! | parts, strangers to each other | [`source`], [`reader`], [`encoder`], [`compressor`], [`target`], [`journal`], [`governor`], [`spool`], `sandbox` |
 //! | engine, introducing parts to each other | [`planner`], [`pipeline`], [`dispatcher`] |
 //! | the door for users of the library | [`loader`] |
-//! | faces | [`config`], [`cli`] |
+//! | faces | [`config`], [`daemon`], [`cli`] |
 //!
 //! # Loading a file from a program
 //!
@@ -74,3 +74,4 @@ pub mod loader;
 
 pub mod cli;
 pub mod config;
+pub mod daemon;

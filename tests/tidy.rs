@@ -21,12 +21,17 @@ const LAYERS: &[Layer] = &[
     Layer { modules: &["planner", "pipeline", "dispatcher"], strangers: true },
     Layer { modules: &["loader"], strangers: true },
     Layer { modules: &["config"], strangers: true },
+    Layer { modules: &["daemon"], strangers: true },
     Layer { modules: &["cli"], strangers: true },
 ];
 
 /// What a face may import although it is no word and not the loader: the configuration sees every part, so that the
 /// command line does not have to.
-const CLI_SEES: &[&str] = &["model", "failure", "clock", "near", "telemetry", "loader", "config", "sandbox", "cli"];
+const CLI_SEES: &[&str] =
+    &["model", "failure", "clock", "near", "telemetry", "loader", "config", "sandbox", "daemon", "cli"];
+
+/// The same for the service.
+const DAEMON_SEES: &[&str] = &["model", "failure", "clock", "near", "telemetry", "loader", "config", "daemon"];
 
 /// The sandbox reads the protocol for itself, so that one misreading cannot hide in both.
 const SANDBOX_SEES: &[&str] = &["failure", "clock", "near", "telemetry", "sandbox", "model"];
@@ -92,6 +97,7 @@ fn may_import(from: &str, to: &str) -> bool {
     }
     match from {
         "cli" => return CLI_SEES.contains(&to),
+        "daemon" => return DAEMON_SEES.contains(&to),
         "sandbox" => return SANDBOX_SEES.contains(&to),
         _ => {}
     }
@@ -231,8 +237,21 @@ fn every_flag_on_paper_is_one_of_the_program() {
         "--stdio",
         "--percent-limit",
         "--tool",
+        "--now",
+        "--no-install-recommends",
     ];
-    let verbs = ["import", "status", "sql", "schema", "explain", "sandbox", "cluster loads", "cluster metrics"];
+    let verbs = [
+        "import",
+        "serve",
+        "config show",
+        "status",
+        "sql",
+        "schema",
+        "explain",
+        "sandbox",
+        "cluster loads",
+        "cluster metrics",
+    ];
     let mut known: BTreeSet<String> = verbs.iter().flat_map(|verb| flags(&help(verb))).collect();
     known.extend(OTHERS.iter().map(ToString::to_string));
     let mut wrong = Vec::new();
@@ -246,7 +265,8 @@ fn every_flag_on_paper_is_one_of_the_program() {
 
 #[test]
 fn the_configuration_file_names_every_variable_and_no_other() {
-    let told: BTreeSet<String> = ["import", "sql", "sandbox"].iter().flat_map(|verb| variables(&help(verb))).collect();
+    let told: BTreeSet<String> =
+        ["import", "sql", "serve", "sandbox"].iter().flat_map(|verb| variables(&help(verb))).collect();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let listed = variables(&fs::read_to_string(root.join("config/shipload.env")).unwrap());
     let unit = fs::read_to_string(root.join("systemd/shipload-import@.service")).unwrap();

@@ -29,9 +29,12 @@ impl Exit {
     /// The exit code of a failure.
     pub(super) fn of(failure: &dyn Failure) -> Self {
         match failure.code() {
-            Code::Usage | Code::TargetInvalid | Code::SettingUnknown | Code::MemoryTooSmall | Code::JobFileWrong => {
-                Self::Usage
-            }
+            Code::Usage
+            | Code::TargetInvalid
+            | Code::SettingUnknown
+            | Code::MemoryTooSmall
+            | Code::JobFileWrong
+            | Code::ConfigWrong => Self::Usage,
             Code::RejectLimit | Code::RowsRefused => Self::RejectLimit,
             Code::InDoubt | Code::CountsDisagree => Self::InDoubt,
             Code::Interrupted => Self::Interrupted,

@@ -13,11 +13,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use clap::builder::ArgAction;
-use clap::{Args as _, Parser as _};
 use toml_edit::{Document, Item, Table, Value};
 
-use super::args::{Args, Command, Commit, ImportArgs};
+use super::args::ImportArgs;
+use crate::config::Commit;
+use crate::config::setting::{self, Given, Unfit};
 use crate::failure::{Code, Failure};
 use crate::near;
 
@@ -93,12 +93,12 @@ pub(super) fn read(path: &Path) -> Result<JobFile, Error> {
 struct Reading<'a> {
     path: &'a Path,
     text: &'a str,
-    /// Flags by the names they have in files, and whether they take a value, and several.
-    flags: Vec<(String, bool, bool)>,
+    /// What may stand in it.
+    known: Vec<setting::Setting>,
 }
 
 fn parse(path: &Path, text: &str) -> Result<JobFile, Error> {
-    let reading = Reading { path, text, flags: flags() };
+    let reading = Reading { path, text, known: known() };
     let document = Document::parse(text).map_err(|error| {
         let what = error.message().lines().next().unwrap_or_default().to_owned();
         reading.wrong(error.span().map_or(0, |span| span.start), what, "it has to be TOML 1.0: `key = \"value\"`")
@@ -175,34 +175,23 @@ impl Reading<'_> {
             let sources = sources.ok_or_else(|| unfit("a list of texts: files, globs, folders"))?;
             return Ok(Setting { key: key.to_owned(), arguments: Vec::new(), sources });
         }
-        let Some((_, valued, many)) = self.flags.iter().find(|(name, ..)| name == key) else {
-            let known = self.flags.iter().map(|(name, ..)| name.as_str()).chain([SOURCES]);
-            let near = near::names(key, known);
-            let hint = if near.is_empty() {
-                "settings are the flags of `shipload import`, with _ for -".to_owned()
-            } else {
-                format!("did you mean `{}`?", near.join("`, `"))
-            };
-            return Err(self.wrong(at, format!("there is no setting `{key}`"), &hint));
+        let given = match value {
+            Value::Boolean(said) => Given::Said(*said.value()),
+            Value::Array(_) => one_or_more(value).map_or(Given::Other, Given::Several),
+            value => typed(value).map_or(Given::Other, Given::One),
         };
-        let flag = format!("--{}", key.replace('_', "-"));
-        let arguments = match (valued, many, value) {
-            (false, _, Value::Boolean(said)) => {
-                if *said.value() {
-                    vec![flag]
+        let arguments = setting::arguments(&self.known, key, given).map_err(|wrong| match wrong {
+            Unfit::Takes(wanted) => unfit(wanted),
+            Unfit::Unknown(near) => {
+                let near: Vec<&str> = near.iter().map(String::as_str).chain(near::names(key, [SOURCES])).collect();
+                let hint = if near.is_empty() {
+                    "settings are the flags of `shipload import`, with _ for -".to_owned()
                 } else {
-                    Vec::new()
-                }
+                    format!("did you mean `{}`?", near.join("`, `"))
+                };
+                self.wrong(at, format!("there is no setting `{key}`"), &hint)
             }
-            (false, ..) => return Err(unfit("true or false")),
-            (true, true, value) => {
-                let texts = one_or_more(value).ok_or_else(|| unfit("a text, or a list of texts"))?;
-                texts.into_iter().map(|text| format!("{flag}={text}")).collect()
-            }
-            (true, false, value) => {
-                vec![format!("{flag}={}", typed(value).ok_or_else(|| unfit("a text or a number"))?)]
-            }
-        };
+        })?;
         Ok(Setting { key: key.to_owned(), arguments, sources: Vec::new() })
     }
 
@@ -220,18 +209,9 @@ impl Reading<'_> {
         arguments.extend(inherited.chain(&own).flat_map(|setting| setting.arguments.iter().cloned()));
         arguments.push("--".to_owned());
         arguments.extend(own.iter().flat_map(|setting| setting.sources.iter().cloned()));
-        let program = ["shipload".to_owned()];
-        match Args::try_parse_from(program.iter().chain(&arguments)).map(|args| args.command) {
-            Ok(Command::Import(args)) => Ok(FileLoad { args: *args, arguments }),
-            Ok(_) => unreachable!("the first argument says import"),
-            Err(error) => {
-                let text = error.to_string();
-                let lines: Vec<&str> =
-                    text.lines().take_while(|line| !line.starts_with("Usage")).map(str::trim).collect();
-                let what = lines.join(" ").trim().trim_start_matches("error: ").to_owned();
-                Err(self.wrong(at, what, "a load has to have `sources` and `to`; see `shipload help import`"))
-            }
-        }
+        let hint = "a load has to have `sources` and `to`; see `shipload help import`";
+        let args = setting::typed(&arguments).map_err(|what| self.wrong(at, what, hint))?;
+        Ok(FileLoad { args, arguments })
     }
 }
 
@@ -249,19 +229,10 @@ impl FileLoad {
     }
 }
 
-/// The flags of `import`, by their names in files: whether each takes a value, and several.
-fn flags() -> Vec<(String, bool, bool)> {
-    let command = ImportArgs::augment_args(clap::Command::new("import"));
-    let flag = |arg: &clap::Arg| {
-        let action = arg.get_action();
-        let valued = matches!(action, ArgAction::Set | ArgAction::Append);
-        Some((arg.get_long()?.replace('-', "_"), valued, matches!(action, ArgAction::Append)))
-    };
-    command
-        .get_arguments()
-        .filter_map(flag)
-        .filter(|(name, ..)| REFUSED.iter().all(|(refused, _)| refused != name))
-        .collect()
+/// The settings that a file takes.
+fn known() -> Vec<setting::Setting> {
+    let refused = |setting: &setting::Setting| REFUSED.iter().any(|(refused, _)| *refused == setting.name);
+    setting::settings().into_iter().filter(|setting| !refused(setting)).collect()
 }
 
 #[cfg(test)]

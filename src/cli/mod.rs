@@ -7,7 +7,6 @@ mod command;
 mod exit;
 mod job_file;
 mod journal_args;
-mod recipe;
 mod render;
 
 use std::process::ExitCode;
@@ -27,7 +26,9 @@ pub fn run() -> ExitCode {
         Ok(args) => args,
         Err(error) => return not_understood(&error),
     };
-    if let Err(error) = setup::log(&args.log, render::line) {
+    // The service's log is as its configuration says.
+    let own_log = matches!(args.command, Command::Serve(_));
+    if !own_log && let Err(error) = setup::log(&args.log, render::line) {
         let wrong = format!("invalid value '{}' for '--log <DIRECTIVES>': {error}", args.log);
         return not_understood(&Args::command().error(ErrorKind::ValueValidation, wrong));
     }
@@ -43,7 +44,11 @@ pub fn run() -> ExitCode {
         Command::Sql(args) => command::sql::run(args),
         Command::Cluster(args) => command::cluster::run(args),
         Command::Schema(args) => command::schema::run(args),
+        Command::Serve(args) => command::serve::run(args),
+        Command::Config(args) => command::config::run(&args),
         Command::Explain(args) => command::explain::run(&args),
+        Command::Completions(args) => command::completions::run(&args),
+        Command::Man(args) => command::man::run(&args),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => command::sandbox::run(args),
     }

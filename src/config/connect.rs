@@ -13,7 +13,7 @@ use crate::model::Secret;
 #[cfg(feature = "sandbox")]
 use crate::sandbox::{self, Sandbox};
 use crate::target::cluster::Cluster;
-use crate::target::{self, HostMap, QueryResult, StarRocks, TargetUrl};
+use crate::target::{self, HostMap, QueryResult, StarRocks, Target as _, TargetUrl};
 #[cfg(feature = "sandbox")]
 use crate::target::{Address, Scheme};
 
@@ -216,6 +216,25 @@ impl Connected {
             return Err(no_table(&self.address, "it names no table"));
         }
         Ok(Loader::new(Arc::<StarRocks>::clone(&self.target)).called(&self.address))
+    }
+
+    /// A loader into another table of the same cluster, and what that one goes by.
+    ///
+    /// # Errors
+    /// When its certificates cannot be read any more.
+    pub fn loader_into(
+        &self,
+        database: &str,
+        table: &str,
+        load_timeout: Duration,
+        timezone: &str,
+    ) -> Result<Loader, Error> {
+        let target = self.target.into_table(database, table, load_timeout, timezone)?;
+        let address = match &self.sandbox_folder {
+            Some(_) => format!("sandbox:{database}/{table}"),
+            None => target.address(),
+        };
+        Ok(Loader::new(Arc::new(target)).called(&address))
     }
 
     /// What tells its cluster from others: the frontends, or the sandbox's folder.

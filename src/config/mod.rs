@@ -4,27 +4,43 @@
 //! joined; otherwise it is started inside this process, on loopback and free ports, for as long as the command takes.
 
 mod connect;
+pub mod env;
+mod import_args;
+mod import_spec;
+pub mod option;
 mod password;
+mod recipe;
 mod schema;
+pub mod service;
+mod service_check;
+mod service_file;
+mod service_reference;
+mod service_watch;
+pub mod setting;
 
-use std::env;
 use std::path::PathBuf;
 
 pub use connect::{ConnectOptions, Connected, connect, shown};
+pub use import_args::{Commit, Compression, ImportArgs, Output, Parallel, Quote, ReadingArgs, TargetArgs, Wire};
 pub use password::PasswordFrom;
+pub(crate) use recipe::{Recipe, without_password};
 pub use schema::{Described, describe};
+pub use service::ServiceConfig;
+pub use service_check::PROGRAM_BYTES;
+pub use service_file::{ConfigError, Wrong, read as read_service};
+pub use service_reference::reference;
 
 use crate::failure::{Code, Failure};
 pub use crate::reader::CsvOptions;
 pub use crate::reader::format::Format;
 pub use crate::reader::probe::Options as ReadingOptions;
 pub use crate::target::cluster::{self, Cluster};
-pub use crate::target::{LabelState, QueryResult};
+pub use crate::target::{LabelState, QueryResult, TargetUrl};
 
 /// Where the journal is unless the user says otherwise: `$XDG_STATE_HOME/shipload`, else `~/.local/state/shipload`.
 #[must_use]
 pub fn default_state_folder() -> Option<PathBuf> {
-    let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
     base.map(|base| base.join("shipload"))
 }

@@ -35,6 +35,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
+use tracing::Instrument as _;
 
 use crate::clock::Clock;
 use crate::failure::{Code, Failure};
@@ -330,6 +331,7 @@ impl Dispatcher {
         self.pace.send(body_bytes).await;
         let pass = self.gate.enter().await;
         self.progress.attempts_at_once_max.fetch_max(pass.inside() as u64, Ordering::Relaxed);
+        self.progress.window.store(self.gate.limit() as u64, Ordering::Relaxed);
         self.progress.employ(Part::Target, pass.inside() as u64);
         pass
     }
@@ -337,6 +339,8 @@ impl Dispatcher {
     /// Counts the time of an attempt as the target's, and how many bytes got through in it.
     fn count_attempt(&self, started: Instant, pass: &Pass, body_bytes: Option<u64>) {
         let time = self.clock.instant() - started;
+        Progress::add(&self.progress.attempts, 1);
+        self.progress.took("attempt", time);
         self.progress.spent(Part::Target, Activity::Busy, time);
         if let Some(bytes) = body_bytes {
             self.progress.drained(bytes, time, pass.inside());
@@ -353,10 +357,12 @@ impl Dispatcher {
     fn begin(&self, under_way: &mut JoinSet<Ended>, delivery: Delivery, cancel: &watch::Receiver<bool>, alone: bool) {
         self.progress.loads_in_flight.fetch_add(1, Ordering::Relaxed);
         let (dispatcher, label, cancel) = (self.clone(), delivery.label.clone(), cancel.clone());
-        under_way.spawn(async move {
+        let named = tracing::info_span!("load", %label);
+        let delivering = async move {
             let (delivered, failure) = parts::deliver(dispatcher, delivery, cancel, alone).await;
             Ended { label, delivered, failure }
-        });
+        };
+        under_way.spawn(delivering.instrument(named));
     }
 
     fn end(&self, outcome: &mut Outcome, ended: Result<Ended, JoinError>) {

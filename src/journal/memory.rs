@@ -66,7 +66,7 @@ impl Shared {
     /// Empties it for whoever needs one next.
     pub(crate) fn give_back(self) {
         let emptied = self.journal.write(|transaction| {
-            transaction.execute_batch("DELETE FROM refusals; DELETE FROM loads; DELETE FROM jobs")
+            transaction.execute_batch("DELETE FROM requests; DELETE FROM refusals; DELETE FROM loads; DELETE FROM jobs")
         });
         // One that a simulation has left in the middle of something is not used again.
         if emptied.is_ok() {

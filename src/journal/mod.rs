@@ -26,6 +26,7 @@ mod lease;
 #[cfg(test)]
 pub(crate) mod memory;
 mod refusal;
+mod request;
 mod schema;
 mod spooled;
 mod sqlite;
@@ -38,6 +39,7 @@ pub use entry::{Begun, LoadEntry, Settled, Work};
 pub use history::{JobEntry, JobStanding};
 pub use lease::{Holder, Lease};
 pub use refusal::Refusals;
+pub use request::StoredRequest;
 pub use sqlite::Journal;
 
 use crate::failure::{Code, Failure};

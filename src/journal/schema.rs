@@ -61,6 +61,15 @@ const STEPS: &[&str] = &[
     "
     ALTER TABLE jobs ADD COLUMN spool TEXT;                          -- the folder with chunks of its streams
 ",
+    "
+    CREATE TABLE requests (
+        id          TEXT NOT NULL PRIMARY KEY,
+        accepted_at TEXT NOT NULL,
+        body        TEXT NOT NULL,  -- JSON, without secrets
+        ended_at    TEXT,
+        outcome     TEXT            -- JSON
+    ) STRICT;
+",
 ];
 
 /// The newest layout.

@@ -122,6 +122,12 @@ pub enum Error {
         /// Whether it is committed as a whole, so that nothing of it may be.
         whole: bool,
     },
+    /// A digest was given, and there is not the one input that it is of.
+    #[error("a SHA-256 is that of one file, and there are {inputs} inputs")]
+    NotOneInput {
+        /// How many there are.
+        inputs: usize,
+    },
     /// A thread of the pipeline died; this is a mistake in this program.
     #[error("reading broke off")]
     Broken,
@@ -238,6 +244,7 @@ impl Failure for Error {
             Self::Deadline { .. } => Code::DeadlinePassed,
             Self::Spool(error) => error.code(),
             Self::BrokeOff { .. } => Code::StreamBrokeOff,
+            Self::NotOneInput { .. } => Code::Usage,
             Self::Broken => Code::InputUnreadable,
         }
     }
@@ -272,6 +279,7 @@ impl Failure for Error {
                  its labels; without a name, write only what comes behind that place"
                     .to_owned(),
             ),
+            Self::NotOneInput { .. } => Some("import each file by itself, or leave out --sha256".to_owned()),
             Self::Broken => Some("run the same command again; please report this as a bug".to_owned()),
         }
     }

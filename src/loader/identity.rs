@@ -52,7 +52,10 @@ impl Candidates {
     /// Works out what a job may be. `now` names one that reads a stream and was given no name: it is never the same as an
     /// earlier one.
     pub(super) fn of(spec: &JobSpec, inputs: &[Input], address: &str, now: SystemTime) -> Result<Self, Error> {
-        let contents = inputs.iter().map(content).collect::<Result<Vec<_>, _>>()?;
+        let contents = match &spec.sha256 {
+            Some(sha256) => vec![content_of(inputs, sha256)?],
+            None => inputs.iter().map(content).collect::<Result<Vec<_>, _>>()?,
+        };
         let identity = |whole| Identity::made_of(spec, inputs, &contents, address, now, whole);
         let whole = (spec.commit == CommitScope::Auto).then(|| identity(true));
         Ok(Self { first: identity(spec.commit == CommitScope::Job), whole })
@@ -169,6 +172,17 @@ fn content(input: &Input) -> Result<serde_json::Value, Error> {
     }))
 }
 
+/// The one input by its content alone, which has to be the one that is meant: its name may stand for that content.
+fn content_of(inputs: &[Input], sha256: &str) -> Result<serde_json::Value, Error> {
+    let [input] = inputs else { return Err(Error::NotOneInput { inputs: inputs.len() }) };
+    let found = hex(&source::digest(input)?);
+    if !found.eq_ignore_ascii_case(sha256) {
+        let what = format!("its SHA-256 is {found} and not {sha256}");
+        return Err(source::Error::Changed { path: input.path.clone(), what }.into());
+    }
+    Ok(json!({ "sha256": found }))
+}
+
 fn absolute(path: &Path) -> String {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned()
 }
@@ -231,6 +245,33 @@ mod tests {
         other.parallel = Some(7);
         other.rejects_max = super::super::RejectLimit::Rows(9);
         assert_eq!(identity(&spec(&path)), identity(&other));
+    }
+
+    #[test]
+    fn a_file_by_its_content_is_the_same_under_another_name_and_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            path
+        };
+        let sha256 = hex(&Sha256::digest("a\n1\n"));
+        let by_content = |path: &Path| JobSpec { sha256: Some(sha256.to_uppercase()), ..spec(path) };
+        let (first, copy) = (file("a.csv", "a\n1\n"), file("b.csv", "a\n1\n"));
+        assert_ne!(identity(&spec(&first)).job, identity(&spec(&copy)).job);
+        let (one, other) = (identity(&by_content(&first)), identity(&by_content(&copy)));
+        assert_eq!((&one.job, &one.fingerprint), (&other.job, &other.fingerprint));
+        assert_eq!(one.label(0, 0, 1, false, 7), other.label(0, 0, 1, false, 7));
+
+        let refused = |spec: &JobSpec| {
+            let inputs = source::list(&spec.sources).unwrap();
+            Identity::of(spec, &inputs, ADDRESS, SystemTime::UNIX_EPOCH).unwrap_err()
+        };
+        let changed = refused(&by_content(&file("a.csv", "a\n2\n")));
+        assert!(matches!(changed, Error::Source(source::Error::Changed { .. })), "{changed}");
+        let mut two = by_content(&first);
+        two.sources.push(copy.display().to_string());
+        assert!(matches!(refused(&two), Error::NotOneInput { inputs: 2 }));
     }
 
     #[test]

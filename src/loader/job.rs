@@ -98,7 +98,7 @@ impl<'a> Account<'a> {
 
     /// Finds out which job it is and begins it; none where there is nothing left to do.
     pub(super) async fn commence(&mut self, spec: &JobSpec, mut stop: Stop) -> Result<Option<Commenced>, Error> {
-        let limits = planner::limits(spec.memory, spec.load_size, spec.parallel)?;
+        let limits = planner::limits(spec.memory, spec.overhead, spec.load_size, spec.parallel)?;
         let now = self.loader.clock.now();
         let (inputs, candidates) = task::block_in_place(|| {
             let inputs = source::list(&spec.sources)?;
@@ -136,6 +136,7 @@ impl<'a> Account<'a> {
             () = stop.asked() => return Err(dispatcher::Error::Cancelled.into()),
         };
         self.report.job = chosen.identity.job.to_string();
+        self.loader.progress.name(&self.report.job);
         if let Some(admission) = &mut admission {
             admission.hold(&chosen.identity.job, &first, clock, stop).await?;
         }

@@ -27,11 +27,14 @@ mod sink;
 mod spec;
 mod spooling;
 mod stop;
+mod supervisor;
 mod task;
 mod together;
+mod turns;
 mod values;
 mod whole;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -44,14 +47,17 @@ pub use settle::Unsettled;
 pub use spec::{Check, CodecChoice, CommitScope, JobSpec, LOAD_SIZE, MEMORY, RejectLimit, SPOOL, WireChoice};
 
 pub use crate::journal::Error as JournalError;
-pub use crate::journal::{Holder, JobEntry, JobStanding, Journal, Lease, LoadEntry};
-pub use crate::planner::PARALLEL_LIMIT;
+pub use crate::journal::{Holder, JobEntry, JobStanding, Journal, Lease, LoadEntry, StoredRequest};
+pub use crate::planner::{Fixed, PARALLEL_LIMIT, TooSmall};
+pub use crate::source::{Bringer, Brought, brought, digest_of};
 pub use crate::spool::Summary as Spooled;
 pub use stop::Stop;
+pub use supervisor::{Standing, Supervisor, Turn};
 pub use together::run_together;
+pub use turns::{Claim, Shares};
 
 use crate::clock::{Clock, SystemClock};
-use crate::model::Report;
+use crate::model::{ByteCount, Report};
 use crate::target::Target;
 use crate::telemetry::Progress;
 
@@ -75,6 +81,22 @@ pub struct Ended {
     pub already: Option<String>,
     /// What a person should know besides: columns filled by default, and the like.
     pub notices: Vec<String>,
+}
+
+/// Whether a job's memory holds its loads beside what else it takes.
+///
+/// # Errors
+/// When it does not; it says what would do.
+pub fn fits(memory: ByteCount, overhead: ByteCount, load_size: ByteCount) -> Result<(), TooSmall> {
+    crate::planner::limits(memory, Fixed::of(overhead), load_size, None).map(|_| ())
+}
+
+/// The files that arguments name, as a job would find them.
+///
+/// # Errors
+/// When one of them finds nothing, or cannot be looked at.
+pub fn list(arguments: &[String]) -> Result<Vec<PathBuf>, Error> {
+    Ok(crate::source::list(arguments)?.into_iter().map(|input| input.path).collect())
 }
 
 impl Loader {

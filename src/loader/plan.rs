@@ -39,7 +39,7 @@ impl Loader {
     }
 
     async fn find_out(&self, spec: &JobSpec, plan: &mut Plan) -> Result<(), Error> {
-        let limits = planner::limits(spec.memory, spec.load_size, spec.parallel)?;
+        let limits = planner::limits(spec.memory, spec.overhead, spec.load_size, spec.parallel)?;
         plan.memory = Some(MemoryPlan { limit: spec.memory.0, loads: limits.budget_bytes });
         plan.parallel_max = match limits.parallel {
             Parallel::Fixed(loads) | Parallel::Auto(loads) => loads,

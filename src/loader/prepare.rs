@@ -76,7 +76,10 @@ pub(super) async fn prepare(target: &dyn Target, spec: &JobSpec, inputs: Vec<Inp
 
 /// Opens an input and looks at its head.
 pub(super) fn open(input: &Input, spec: &JobSpec, runtime: &Handle) -> Result<Probed, Error> {
-    let opened = source::open(input, runtime)?;
+    let opened = match spec.brought.as_ref().filter(|_| input.is_stdin()) {
+        Some(brought) => brought.open()?,
+        None => source::open(input, runtime)?,
+    };
     Ok(probe::probe(&input.path, opened, &spec.reading)?)
 }
 

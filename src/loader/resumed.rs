@@ -74,8 +74,9 @@ impl Account<'_> {
     async fn work_spooled(&mut self, spec: &JobSpec, job: &JobEntry, mut stop: Stop) -> Result<(), Error> {
         let scope = if job.whole { CommitScope::Job } else { CommitScope::Load };
         let spec = &JobSpec { commit: scope, only: None, ..spec.clone() };
-        let limits = planner::limits(spec.memory, spec.load_size, spec.parallel)?;
+        let limits = planner::limits(spec.memory, spec.overhead, spec.load_size, spec.parallel)?;
         self.report.job = job.job.to_string();
+        self.loader.progress.name(&self.report.job);
         let identity = Identity::known(job, spec);
         let clock = Arc::clone(&self.loader.clock);
         let candidates = Candidates { first: identity, whole: None };

@@ -5,7 +5,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::model::{ByteCount, Codec, JobId};
+use crate::planner::Fixed;
 use crate::reader::probe;
+use crate::source::Brought;
 
 /// A request to load inputs into a table.
 #[derive(Clone, Debug)]
@@ -14,6 +16,9 @@ pub struct JobSpec {
     pub sources: Vec<String>,
     /// The job's name; none derives one from what it does.
     pub name: Option<JobId>,
+    /// The SHA-256 that the one input has to have, in hex. It takes the place of the input's path and time in what the job
+    /// is: the same content is the same work, wherever it lies.
+    pub sha256: Option<String>,
     /// Whether to load what is loaded already.
     pub again: bool,
     /// Whether to do everything but send.
@@ -42,6 +47,10 @@ pub struct JobSpec {
     pub parallel: Option<usize>,
     /// The most memory to use.
     pub memory: ByteCount,
+    /// What of it goes to other things than loads: less where several jobs share a process.
+    pub overhead: Fixed,
+    /// What stands for standard input, where that is brought by this process itself.
+    pub brought: Option<Brought>,
     /// How long the whole run may take.
     pub deadline: Option<Duration>,
     /// Bytes per second to send, at most.
@@ -83,6 +92,7 @@ impl JobSpec {
         Self {
             sources,
             name: None,
+            sha256: None,
             again: false,
             dry_run: false,
             create_table: false,
@@ -97,6 +107,8 @@ impl JobSpec {
             load_size: LOAD_SIZE,
             parallel: None,
             memory: MEMORY,
+            overhead: Fixed::PROCESS,
+            brought: None,
             deadline: None,
             rate_max: None,
             requests_max: None,

@@ -17,5 +17,7 @@ pub(super) fn spawn_blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send 
     if crate::simulated::runs() {
         return tokio::spawn(async move { work() });
     }
-    tokio::task::spawn_blocking(work)
+    // What it logs is about the same job.
+    let span = tracing::Span::current();
+    tokio::task::spawn_blocking(move || span.in_scope(work))
 }

@@ -31,6 +31,26 @@ const PARALLEL_AUTO_MAX: usize = 16;
 /// The most loads under way that may be asked for.
 pub const PARALLEL_LIMIT: usize = 64;
 
+/// What of a job's memory goes to other things than its loads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fixed {
+    /// What it needs.
+    pub least: ByteCount,
+    /// What it takes where there is enough.
+    pub most: ByteCount,
+}
+
+impl Fixed {
+    /// That of an import in a process of its own.
+    pub const PROCESS: Self = Self { least: ByteCount(FIXED_BYTES_MIN), most: ByteCount(FIXED_BYTES) };
+
+    /// This much, whatever there is.
+    #[must_use]
+    pub fn of(bytes: ByteCount) -> Self {
+        Self { least: bytes, most: bytes }
+    }
+}
+
 /// What may be in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -61,19 +81,23 @@ pub struct TooSmall {
     pub needed: ByteCount,
 }
 
-/// Divides the memory.
+/// Divides the memory, of which `fixed` goes to other things than loads.
 ///
 /// # Errors
 /// When it does not hold one load under way while the next is filled. The size of loads is never adapted to the memory:
 /// it decides which rows a label stands for (LABEL-1).
-pub fn limits(memory: ByteCount, load_size: ByteCount, parallel: Option<usize>) -> Result<Limits, TooSmall> {
+pub fn limits(
+    memory: ByteCount,
+    fixed: Fixed,
+    load_size: ByteCount,
+    parallel: Option<usize>,
+) -> Result<Limits, TooSmall> {
     let loads = load_size.0.saturating_mul(CHUNKS_FILLING + 1);
-    let needed = loads.saturating_add(FIXED_BYTES_MIN);
+    let needed = loads.saturating_add(fixed.least.0);
     if memory.0 < needed {
         return Err(TooSmall { memory, load_size, needed: ByteCount(needed) });
     }
-    let fixed = (memory.0 - loads).clamp(FIXED_BYTES_MIN, FIXED_BYTES);
-    let budget_bytes = memory.0 - fixed;
+    let budget_bytes = memory.0 - (memory.0 - loads).clamp(fixed.least.0, fixed.most.0);
     let parallel = match parallel {
         Some(chosen) => Parallel::Fixed(chosen.clamp(1, PARALLEL_LIMIT)),
         None => Parallel::Auto(PARALLEL_AUTO_MAX),
@@ -89,20 +113,21 @@ mod tests {
 
     #[test]
     fn the_default_memory_holds_several_default_loads() {
-        let limits = limits(ByteCount(512 * MIB), ByteCount(64 * MIB), None).unwrap();
+        let limits = limits(ByteCount(512 * MIB), Fixed::PROCESS, ByteCount(64 * MIB), None).unwrap();
         assert_eq!(limits, Limits { budget_bytes: 336 * MIB, parallel: Parallel::Auto(PARALLEL_AUTO_MAX) });
     }
 
     #[test]
     fn a_limit_too_small_says_what_would_do() {
-        let error = limits(ByteCount(128 * MIB), ByteCount(64 * MIB), None).unwrap_err();
+        let error = limits(ByteCount(128 * MIB), Fixed::PROCESS, ByteCount(64 * MIB), None).unwrap_err();
         assert_eq!(error.needed, ByteCount(272 * MIB));
-        assert!(limits(error.needed, ByteCount(64 * MIB), None).is_ok());
+        assert!(limits(error.needed, Fixed::PROCESS, ByteCount(64 * MIB), None).is_ok());
     }
 
     #[test]
     fn the_user_chooses_how_many_loads_are_under_way() {
-        let parallel = |asked| limits(ByteCount(512 * MIB), ByteCount(64 * MIB), Some(asked)).unwrap().parallel;
+        let parallel =
+            |asked| limits(ByteCount(512 * MIB), Fixed::PROCESS, ByteCount(64 * MIB), Some(asked)).unwrap().parallel;
         for (asked, given) in [(0, 1), (9, 9), (1000, PARALLEL_LIMIT)] {
             assert_eq!(parallel(asked), Parallel::Fixed(given));
         }

@@ -66,6 +66,36 @@ pub fn sample(input: &Input) -> Result<[u8; 32], Error> {
     File::open(&input.path).and_then(digest).map_err(|source| unreadable(&input.path, source))
 }
 
+/// How much is read at a time for a digest.
+const DIGEST_BYTES: usize = 1 << 20;
+
+/// The SHA-256 of a whole file.
+///
+/// # Errors
+/// When the file cannot be read, or is a stream.
+pub fn digest(input: &Input) -> Result<[u8; 32], Error> {
+    if input.is_stream() {
+        return Err(unreadable(&input.path, io::Error::new(io::ErrorKind::NotSeekable, "it is no file")));
+    }
+    digest_of(&input.path).map_err(|source| unreadable(&input.path, source))
+}
+
+/// The SHA-256 of the file of this name.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn digest_of(path: &Path) -> io::Result<[u8; 32]> {
+    let mut file = File::open(path)?;
+    let mut digest = Sha256::new();
+    let mut piece = vec![0; DIGEST_BYTES];
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(digest.finalize().into()),
+            read => digest.update(&piece[..read]),
+        }
+    }
+}
+
 /// Where the pieces of a sample start.
 fn starts(bytes: u64) -> [u64; 3] {
     let last = bytes.saturating_sub(SAMPLE_BYTES);
@@ -110,6 +140,21 @@ mod tests {
         }
         assert_ne!(sample_of(&content[1..]), before);
         assert_ne!(sample_of(b""), sample_of(b"a"));
+    }
+
+    #[test]
+    fn a_digest_is_that_of_every_byte() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        let mut content = vec![b'a'; 2 * DIGEST_BYTES + 1];
+        fs::write(&path, &content).unwrap();
+        let input = list(&[path.to_str().unwrap().to_owned()]).unwrap().remove(0);
+        assert_eq!(digest(&input).unwrap()[..], Sha256::digest(&content)[..]);
+        // A place that no sample looks at.
+        content[DIGEST_BYTES / 2] = b'b';
+        fs::write(&path, &content).unwrap();
+        assert_eq!(digest(&input).unwrap()[..], Sha256::digest(&content)[..]);
+        assert!(digest(&Input { path: "-".into(), bytes: None, modified: None }).is_err());
     }
 
     #[test]

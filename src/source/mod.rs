@@ -31,9 +31,9 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 pub use error::Error;
-pub use identity::{Identity, sample};
+pub use identity::{Identity, digest, digest_of, sample};
 pub use local::{list, open};
-pub use stream::{STREAM_BLOCK_BYTES, STREAM_BLOCKS_MAX};
+pub use stream::{Bringer, Brought, Gone, STREAM_BLOCK_BYTES, STREAM_BLOCKS_MAX, brought};
 
 /// One file or stream to read.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,12 +2,15 @@
 
 use std::io::{self, Read};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Buf, Bytes};
 use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+use super::{Error, Opened};
 
 /// The size of one block. A pipe holds 64 KiB on Linux; four times that keeps the hand-over rare.
 pub const STREAM_BLOCK_BYTES: usize = 256 << 10;
@@ -17,6 +20,7 @@ pub const STREAM_BLOCKS_MAX: usize = 4;
 
 /// What travels from the runtime to the reader. The end is said, not guessed from a closed channel: a task that was
 /// cancelled closes the channel as well, and half a stream must never look like a whole one.
+#[derive(Debug)]
 enum Block {
     Bytes(Bytes),
     End,
@@ -38,6 +42,74 @@ pub(super) fn stdin(runtime: &Handle) -> Stream {
 /// Reads a named pipe or a device. Opening a pipe waits for its writer, and therefore belongs to the runtime too.
 pub(super) fn pipe(runtime: &Handle, path: PathBuf) -> Stream {
     spawn(runtime, File::open(path))
+}
+
+/// A stream that this process brings itself, block by block; what is read of it waits as any other stream does.
+#[must_use]
+pub fn brought() -> (Bringer, Brought) {
+    let (sender, blocks) = channel(STREAM_BLOCKS_MAX);
+    let stream = Stream { blocks, current: Bytes::new(), ended: false };
+    (Bringer(sender), Brought(Arc::new(Mutex::new(Some(stream)))))
+}
+
+/// Who brings a stream. Dropping it without a word is an error to whoever reads, and no end.
+#[derive(Debug)]
+pub struct Bringer(Sender<Block>);
+
+/// Nobody reads the stream any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone;
+
+impl Bringer {
+    /// Brings some bytes, when there is room for them.
+    ///
+    /// # Errors
+    /// When nobody reads any more.
+    pub async fn bring(&self, bytes: Bytes) -> Result<(), Gone> {
+        self.0.send(Block::Bytes(bytes)).await.map_err(|_| Gone)
+    }
+
+    /// Says that this was all.
+    ///
+    /// # Errors
+    /// When nobody reads any more.
+    pub async fn end(self) -> Result<(), Gone> {
+        self.0.send(Block::End).await.map_err(|_| Gone)
+    }
+
+    /// Says that there is more, and that it does not come.
+    pub async fn fail(self, error: io::Error) {
+        // Refused only when the reader is gone, and then nobody asks.
+        let _ = self.0.send(Block::Failed(error)).await;
+    }
+
+    /// Ends when nobody reads any more.
+    pub async fn gone(&self) {
+        self.0.closed().await;
+    }
+}
+
+/// The other end of a [`Bringer`], which can be read once.
+#[derive(Clone)]
+pub struct Brought(Arc<Mutex<Option<Stream>>>);
+
+impl std::fmt::Debug for Brought {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Brought")
+    }
+}
+
+impl Brought {
+    /// The stream.
+    ///
+    /// # Errors
+    /// When somebody reads it already.
+    pub fn open(&self) -> Result<Opened, Error> {
+        let taken = || io::Error::other("it is being read already");
+        let stream = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let stream = stream.ok_or_else(|| Error::Unreadable { path: "-".into(), source: taken() })?;
+        Ok(Opened::Stream(Box::new(stream)))
+    }
 }
 
 fn spawn<R>(runtime: &Handle, open: impl Future<Output = io::Result<R>> + Send + 'static) -> Stream
@@ -119,6 +191,25 @@ mod tests {
                 }
             });
             prop_assert_eq!(read_all(spawn(runtime.handle(), async { Ok(read) })).unwrap(), whole);
+        }
+    }
+
+    #[test]
+    fn what_is_brought_arrives_and_half_of_it_is_no_end() {
+        let runtime = Runtime::new().unwrap();
+        for whole in [true, false] {
+            let (bringer, brought) = brought();
+            runtime.spawn(async move {
+                bringer.bring(Bytes::from_static(b"ab")).await.unwrap();
+                if whole {
+                    bringer.end().await.unwrap();
+                }
+            });
+            let Opened::Stream(mut stream) = brought.open().unwrap() else { panic!("a stream") };
+            assert!(brought.open().is_err(), "it can be read once");
+            let mut bytes = Vec::new();
+            assert_eq!(stream.read_to_end(&mut bytes).is_ok(), whole);
+            assert_eq!(bytes, b"ab");
         }
     }
 

@@ -115,6 +115,22 @@ impl StarRocks {
         Ok(Self { options, route, ways: error_log::Ways::default() })
     }
 
+    /// The way to another table of the same cluster.
+    ///
+    /// # Errors
+    /// When the certificates cannot be read any more.
+    pub fn into_table(
+        &self,
+        database: &str,
+        table: &str,
+        load_timeout: Duration,
+        timezone: &str,
+    ) -> Result<Self, Error> {
+        let (database, table) = (Some(database.to_owned()), Some(table.to_owned()));
+        let url = TargetUrl { database, table, ..self.options.url.clone() };
+        Self::new(Options { url, load_timeout, timezone: timezone.to_owned(), ..self.options.clone() })
+    }
+
     /// The frontends, each with scheme, host and port.
     #[must_use]
     pub fn frontends(&self) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::profile::{self, Activity, Part, Timesheets};
@@ -32,8 +32,16 @@ pub struct Progress {
     pub attempts_at_once_max: AtomicU64,
     /// Bytes of chunks that lie on the disk until they are settled; a gauge.
     pub bytes_spooled: AtomicU64,
+    /// Attempts so far.
+    pub attempts: AtomicU64,
     /// Failed attempts so far.
     pub attempts_failed: AtomicU64,
+    /// Loads that may be under way at one time; a gauge.
+    pub window: AtomicU64,
+    /// The job's name, once it is known which one it is; written by the job, read by whoever shows it.
+    pub job: OnceLock<String>,
+    /// Whoever wants to hear how long something took; set before the job begins.
+    observer: OnceLock<Observer>,
     /// How often who was too busy in which way; written by attempts, read by the report.
     slowed: Mutex<BTreeMap<(&'static str, String), u64>>,
     /// Milliseconds that the server says it has spent on each phase of its loads.
@@ -41,6 +49,15 @@ pub struct Progress {
     drain_rate: Mutex<Option<f64>>,
     waits: [AtomicU64; 4],
     sheets: Timesheets,
+}
+
+/// Hears of a phase and how long it took.
+struct Observer(Box<dyn Fn(&'static str, Duration) + Send + Sync>);
+
+impl std::fmt::Debug for Observer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Observer")
+    }
 }
 
 /// Who waits for whom, between the stages of a pipeline.
@@ -68,6 +85,24 @@ impl Progress {
     /// Reads a counter.
     pub fn read(counter: &AtomicU64) -> u64 {
         counter.load(Ordering::Relaxed)
+    }
+
+    /// Lets somebody hear how long things take. The first one counts.
+    pub fn observed_by(&self, observer: impl Fn(&'static str, Duration) + Send + Sync + 'static) {
+        let _ = self.observer.set(Observer(Box::new(observer)));
+    }
+
+    /// Says which job it is, to whoever shows it and to the log.
+    pub fn name(&self, job: &str) {
+        let _ = self.job.set(job.to_owned());
+        tracing::Span::current().record("job", job);
+    }
+
+    /// Notes how long something took.
+    pub fn took(&self, phase: &'static str, time: Duration) {
+        if let Some(Observer(hear)) = self.observer.get() {
+            hear(phase, time);
+        }
     }
 
     /// Notes that somebody waited for this stage.

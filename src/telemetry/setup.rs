@@ -8,10 +8,14 @@ use std::io;
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Registry, reload};
+
+use super::line::{Form, Lines};
 
 /// What is logged unless the user says otherwise.
 pub const DEFAULT: &str = "warn";
@@ -30,6 +34,44 @@ pub fn log(directives: &str, write: fn(&str)) -> Result<(), String> {
         subscriber.with_ansi(false).with_target(false).try_init()
     };
     set.map_err(|error| error.to_string())
+}
+
+/// Whether directives can be read.
+///
+/// # Errors
+/// When they cannot; it says why.
+pub fn check(directives: &str) -> Result<(), String> {
+    EnvFilter::builder().parse(directives).map(drop).map_err(|error| error.to_string())
+}
+
+/// What is logged by a service, which may be changed while it runs.
+#[derive(Clone)]
+pub struct Level(reload::Handle<EnvFilter, Registry>);
+
+impl Level {
+    /// Logs what other directives say from now on; returns what was logged before, and what is now.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn change(&self, directives: &str) -> Result<(String, String), String> {
+        let filter = EnvFilter::builder().parse(directives).map_err(|error| error.to_string())?;
+        let new = filter.to_string();
+        let old = self.0.with_current(ToString::to_string).map_err(|error| error.to_string())?;
+        self.0.reload(filter).map_err(|error| error.to_string())?;
+        Ok((old, new))
+    }
+}
+
+/// The log of a service: each line with its time and the names of what it is about.
+///
+/// # Errors
+/// When the directives cannot be read, or there is a log already.
+pub fn service(directives: &str, form: Form, write: fn(&str)) -> Result<Level, String> {
+    let filter = EnvFilter::builder().parse(directives).map_err(|error| error.to_string())?;
+    let (filter, handle) = reload::Layer::new(filter);
+    let registry = tracing_subscriber::registry().with(filter).with(Lines { form, write });
+    registry.try_init().map_err(|error| error.to_string())?;
+    Ok(Level(handle))
 }
 
 /// One line of the log, handed on when it is whole.

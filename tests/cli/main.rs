@@ -16,6 +16,7 @@ mod interrupts;
 mod journal;
 mod journal_damage;
 mod lies;
+mod manual;
 mod operations;
 mod outside;
 mod overload;

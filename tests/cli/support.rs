@@ -168,6 +168,13 @@ impl Sandbox {
         self.mysql.rsplit(':').next().unwrap().to_owned()
     }
 
+    /// Stops it where it stands, or lets it go on: `STOP` and `CONT`.
+    #[allow(dead_code, reason = "the tests of the service share this file, and stop it")]
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status();
+        assert!(status.unwrap().success());
+    }
+
     /// `kill -9`.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();

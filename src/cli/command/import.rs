@@ -1,20 +1,16 @@
 //! `shipload import SOURCE… --to TARGET`.
 
-use std::path::PathBuf;
-
 use tokio::sync::watch;
 
 use super::jobs::settling;
 use super::{Interrupt, on_runtime, stop_when_interrupted};
-use crate::cli::args::{CheckArg, Commit, Compression, ImportArgs, Output, Wire};
+use crate::cli::args::{ImportArgs, Output};
 use crate::cli::exit::Exit;
-use crate::cli::recipe::Recipe;
 use crate::cli::render;
 use crate::cli::render::progress::Bar;
-use crate::config::{self, ConnectOptions, Connected};
+use crate::config::{self, ConnectOptions, Recipe};
 use crate::failure::{Failure as _, chain};
-use crate::loader::{Check, CodecChoice, CommitScope, Ended, JobEntry, JobSpec, Loader, Stop, WireChoice};
-use crate::model::Codec;
+use crate::loader::{Ended, JobEntry, JobSpec, Loader, Stop};
 
 pub(in crate::cli) fn run(args: ImportArgs) -> Exit {
     let origin =
@@ -87,10 +83,11 @@ pub(super) async fn perform(
         render::note(notice);
     }
     let spooled = origin.spooled.clone();
-    let ended = match connected.loader().and_then(|loader| Ok((loader, spec(args, &connected, origin)?))) {
-        Ok((loader, spec)) => Ok(load(args, &loader, &spec, spooled.as_ref(), stop, interrupt).await),
-        Err(error) => Err(error),
-    };
+    let ended =
+        match connected.loader().and_then(|loader| Ok((loader, args.spec(&connected, origin.recipe, origin.only)?))) {
+            Ok((loader, spec)) => Ok(load(args, &loader, &spec, spooled.as_ref(), stop, interrupt).await),
+            Err(error) => Err(error),
+        };
     connected.close().await;
     ended
 }
@@ -175,66 +172,4 @@ fn report_failure(args: &ImportArgs, error: &config::Error) -> Exit {
         render::result(&render::report_json(&report));
     }
     render::failure(error, None)
-}
-
-pub(super) fn spec(args: &ImportArgs, connected: &Connected, origin: Origin) -> Result<JobSpec, config::Error> {
-    Ok(JobSpec {
-        name: args.job.clone(),
-        again: args.again,
-        dry_run: args.dry_run,
-        create_table: args.create_table || connected.creates_tables(),
-        reading: args.reading.options()?,
-        columns: args.columns.clone(),
-        filter: args.filter.clone(),
-        headers: connected.headers(&args.set)?,
-        commit: match args.commit {
-            Commit::Auto => CommitScope::Auto,
-            Commit::Load => CommitScope::Load,
-            Commit::Job => CommitScope::Job,
-        },
-        wire: match args.wire {
-            Wire::Auto => WireChoice::Auto,
-            Wire::Csv => WireChoice::Csv,
-            Wire::Json => WireChoice::Json,
-        },
-        check: match args.check {
-            CheckArg::Types => Check::Types,
-            CheckArg::None => Check::None,
-        },
-        codec: codec(args.compression),
-        load_size: args.load_size,
-        parallel: args.parallel.0,
-        memory: args.memory,
-        deadline: args.deadline,
-        rate_max: args.max_rate,
-        requests_max: args.max_requests,
-        rejects_max: args.max_rejects,
-        rejects_folder: args.rejects.clone(),
-        spool_folder: args.spool.clone(),
-        spool_max: args.spool_size,
-        recipe: origin.recipe,
-        only: origin.only,
-        ..JobSpec::new(args.sources.clone(), state_folder(args, connected)?)
-    })
-}
-
-fn codec(choice: Compression) -> CodecChoice {
-    match choice {
-        Compression::Auto => CodecChoice::Auto,
-        Compression::None => CodecChoice::Fixed(Codec::None),
-        Compression::Lz4 => CodecChoice::Fixed(Codec::Lz4),
-        Compression::Zstd => CodecChoice::Fixed(Codec::Zstd),
-        Compression::Gzip => CodecChoice::Fixed(Codec::Gzip),
-    }
-}
-
-/// The journal's folder. A sandbox keeps its own: whoever deletes the sandbox means the memory of it, too.
-fn state_folder(args: &ImportArgs, connected: &Connected) -> Result<PathBuf, config::Error> {
-    if let Some(folder) = args.state_dir.clone().or_else(|| connected.state_folder()) {
-        return Ok(folder);
-    }
-    config::default_state_folder().ok_or_else(|| config::Error::Value {
-        what: "there is no folder for the journal: neither XDG_STATE_HOME nor HOME is set".to_owned(),
-        hint: "name one with --state-dir".to_owned(),
-    })
 }

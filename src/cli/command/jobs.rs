@@ -5,8 +5,7 @@ use std::{env, io};
 
 use crate::cli::args::ImportArgs;
 use crate::cli::journal_args::{JournalArgs, SecretArgs};
-use crate::cli::recipe::Recipe;
-use crate::config::{self, ConnectOptions};
+use crate::config::{self, ConnectOptions, Recipe};
 use crate::failure::{Code, Failure};
 use crate::loader::{self, JobEntry, Journal};
 use crate::model::JobId;
@@ -164,7 +163,7 @@ fn absolute(path: &Path) -> PathBuf {
 
 /// The commands that settle a load in doubt, in order. `journal` is the folder of a journal that has to be named.
 pub(super) fn settling(label: &str, args: &ImportArgs, job: &str, journal: Option<&Path>) -> Vec<String> {
-    let target = crate::cli::recipe::without_password(&args.target.to);
+    let target = config::without_password(&args.target.to);
     let place = |flag: &str, path: &Path| format!(" --{flag} {}", path.display());
     let sandbox = if target.starts_with("sandbox:") && args.target.sandbox_dir != Path::new("shipload-sandbox") {
         place("sandbox-dir", &args.target.sandbox_dir)

@@ -2,9 +2,12 @@
 
 pub(super) mod cancel;
 pub(super) mod cluster;
+pub(super) mod completions;
+pub(super) mod config;
 pub(super) mod explain;
 pub(super) mod import;
 mod jobs;
+pub(super) mod man;
 pub(super) mod plan;
 pub(super) mod rejects;
 pub(super) mod resume;
@@ -12,6 +15,7 @@ pub(super) mod run;
 #[cfg(feature = "sandbox")]
 pub(super) mod sandbox;
 pub(super) mod schema;
+pub(super) mod serve;
 pub(super) mod sql;
 pub(super) mod status;
 

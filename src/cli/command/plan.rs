@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-use super::import::{self, Origin};
+use super::import;
 use super::{on_runtime, stop_when_interrupted};
 use crate::cli::args::{ImportArgs, Output};
 use crate::cli::exit::Exit;
@@ -34,8 +34,7 @@ pub(in crate::cli) fn run(args: &ImportArgs) -> Exit {
 async fn plan(args: &ImportArgs, connected: &Connected) -> Exit {
     let (told, interrupt) = watch::channel(None);
     let stop: Stop = stop_when_interrupted(told);
-    let origin = Origin { recipe: None, only: None, spooled: None };
-    let planning = connected.loader().and_then(|loader| Ok((loader, import::spec(args, connected, origin)?)));
+    let planning = connected.loader().and_then(|loader| Ok((loader, args.spec(connected, None, None)?)));
     let (loader, spec) = match planning {
         Ok(parts) => parts,
         Err(error) => return stillborn(args, &error),

@@ -10,9 +10,8 @@ use super::{Interrupt, on_runtime, stop_when_interrupted};
 use crate::cli::args::{Output, RunArgs};
 use crate::cli::exit::Exit;
 use crate::cli::job_file::{self, FileLoad, JobFile};
-use crate::cli::recipe::Recipe;
 use crate::cli::render;
-use crate::config::{self, ConnectOptions, Connected};
+use crate::config::{self, ConnectOptions, Connected, Recipe};
 use crate::failure::{Failure, chain};
 use crate::loader::{self, Ended, Stop};
 
@@ -135,7 +134,7 @@ async fn prepare(
     let mut jobs = Vec::new();
     for ((load, _), connected) in loads.iter().zip(connected.iter()) {
         let recipe = Recipe::of(&load.args, load.arguments.clone()).map(|recipe| recipe.text());
-        let spec = import::spec(&load.args, connected, Origin { recipe, only: None, spooled: None })?;
+        let spec = load.args.spec(connected, recipe, None)?;
         jobs.push((connected.loader()?, spec));
     }
     let journals: BTreeSet<_> = jobs.iter().map(|(_, spec)| spec.state_folder.clone()).collect();

@@ -6,16 +6,16 @@
 use std::env;
 use std::path::PathBuf;
 
-use clap::Parser as _;
 use serde::{Deserialize, Serialize};
 
-use super::args::{Args, Command, ImportArgs};
+use super::ImportArgs;
+use super::setting;
 
 /// How to begin an import again.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Recipe {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Recipe {
     /// The folder that relative paths start from.
-    pub(super) folder: PathBuf,
+    pub(crate) folder: PathBuf,
     /// The command line behind the program's name.
     arguments: Vec<String>,
     /// The folder of the sandbox, which may have come from the environment.
@@ -25,13 +25,13 @@ pub(super) struct Recipe {
 impl Recipe {
     /// The recipe of the import that this process was started for. None where it cannot be written down: without a folder to be
     /// in, or with arguments that are no text.
-    pub(super) fn of_this_process(args: &ImportArgs) -> Option<Self> {
+    pub(crate) fn of_this_process(args: &ImportArgs) -> Option<Self> {
         let arguments: Option<Vec<String>> = env::args_os().skip(1).map(|one| one.into_string().ok()).collect();
         Self::of(args, arguments?)
     }
 
     /// The recipe of an import that would be typed so, in the folder where this process is.
-    pub(super) fn of(args: &ImportArgs, arguments: Vec<String>) -> Option<Self> {
+    pub(crate) fn of(args: &ImportArgs, arguments: Vec<String>) -> Option<Self> {
         Some(Self {
             folder: env::current_dir().ok().filter(|folder| folder.to_str().is_some())?,
             arguments: without_secrets(arguments),
@@ -40,26 +40,24 @@ impl Recipe {
     }
 
     /// Reads back what [`text`](Self::text) wrote; none where another program wrote it.
-    pub(super) fn read(text: &str) -> Option<Self> {
+    pub(crate) fn read(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
     }
 
     /// The recipe as the journal keeps it.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         serde_json::to_string(self).expect("texts and paths that are texts")
     }
 
     /// The flags, understood anew; none where this version no longer knows one.
-    pub(super) fn import(&self) -> Option<ImportArgs> {
-        let program = ["shipload".to_owned()];
-        let args = Args::try_parse_from(program.iter().chain(&self.arguments)).ok()?;
-        let Command::Import(mut args) = args.command else { return None };
+    pub(crate) fn import(&self) -> Option<ImportArgs> {
+        let mut args = setting::typed(&self.arguments).ok()?;
         args.target.sandbox_dir.clone_from(&self.sandbox_folder);
-        Some(*args)
+        Some(args)
     }
 
     /// The command line, to be typed again.
-    pub(super) fn command(&self) -> String {
+    pub(crate) fn command(&self) -> String {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+,./:@%".contains(c);
         let quoted = |argument: &String| match argument.as_str() {
             text if !text.is_empty() && text.chars().all(plain) => text.to_owned(),
@@ -95,7 +93,7 @@ fn without_secrets(arguments: Vec<String>) -> Vec<String> {
 }
 
 /// A target with its user and without that one's password.
-pub(super) fn without_password(target: &str) -> String {
+pub(crate) fn without_password(target: &str) -> String {
     let parts = || {
         let (scheme, rest) = target.split_once("://")?;
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));

@@ -1,0 +1,85 @@
+//! Many jobs at once: one memory, and no target in the way of another.
+
+use std::thread;
+
+use serde_json::{Value, json};
+
+use crate::service::{Place, csv, target, wait_for};
+
+#[test]
+fn eight_jobs_and_uploads_at_once_stay_within_the_memory_and_all_come_to_their_end() {
+    let place = Place::new();
+    let sandbox = place.world.sandbox(&[]);
+    place.configure("", &target("lake", &sandbox));
+    let service = place.start();
+    let rows = 60_000;
+    let first = place.rows("first.csv", 0, 10);
+    let made = service.begin(&json!({"sources": [first], "database": "demo", "table": "t", "create_table": true}));
+    assert_eq!(service.end_of(&made), "finished");
+    let jobs: Vec<String> = (0..4_u64)
+        .map(|number| {
+            let file = place.rows(&format!("{number}.csv"), 1_000_000 * (number + 1), rows);
+            service.begin(&json!({"sources": [file], "database": "demo", "table": "t"}))
+        })
+        .collect();
+    thread::scope(|scope| {
+        for number in 4..8_u64 {
+            let service = &service;
+            scope.spawn(move || {
+                let body = csv(1_000_000 * (number + 1), rows);
+                let answer = service.ask("PUT", "/v1/load/demo/t", &[("Content-Type", "text/csv")], body.as_bytes());
+                assert_eq!(answer.of(200).json()["rows_loaded"], rows);
+            });
+        }
+    });
+    for id in &jobs {
+        assert_eq!(service.end_of(id), "finished", "{}", service.job(id));
+    }
+    assert_eq!(place.counts(&sandbox, "t"), (8 * rows + 10, 8 * rows + 10));
+    assert!(service.peak_bytes() < 256 << 20, "MEM-1: {} MiB", service.peak_bytes() >> 20);
+    let granted = service.metric("shipload_memory_bytes{of=\"granted\"}");
+    assert_eq!(granted, 0.0, "everything came back");
+}
+
+#[test]
+fn a_target_that_stalls_does_not_stall_jobs_to_another_one() {
+    let place = Place::new();
+    let other = Place::new();
+    let sandbox = place.world.sandbox(&[]);
+    let stalled = other.world.sandbox(&[]);
+    place.configure("", &(target("lake", &sandbox) + &target("stalled", &stalled)));
+    let service = place.start();
+    // The server stands still from its first load on.
+    let table = place.rows("first.csv", 0, 10);
+    let made = |target: &str| {
+        let job = json!({"sources": [table], "database": "demo", "table": "t", "create_table": true, "target": target});
+        let id = service.begin(&job);
+        assert_eq!(service.end_of(&id), "finished", "{}", service.job(&id));
+    };
+    made("lake");
+    made("stalled");
+    stalled.signal("STOP");
+    let stuck: Vec<String> = (0..12_u64)
+        .map(|number| {
+            let file = place.rows(&format!("stuck-{number}.csv"), 1_000_000 * (number + 1), 1000);
+            service.begin(&json!({"sources": [file], "database": "demo", "table": "t", "target": "stalled"}))
+        })
+        .collect();
+    let state = |id: &String| service.job(id)["state"].clone();
+    wait_for("the stalled ones to take what they get", || {
+        (stuck.iter().filter(|id| state(id) == "running").count() >= 3).then_some(())
+    });
+    assert!(stuck.iter().any(|id| state(id) == "waiting"), "the memory does not hold all of them");
+    for number in 0..4_u64 {
+        let file = place.rows(&format!("free-{number}.csv"), 1_000_000 * (number + 1), 1000);
+        let id = service.begin(&json!({"sources": [file], "database": "demo", "table": "t", "target": "lake"}));
+        assert_eq!(service.end_of(&id), "finished");
+    }
+    assert!(stuck.iter().all(|id| ["running", "waiting"].map(Value::from).contains(&state(id))));
+    assert_eq!(place.counts(&sandbox, "t"), (4010, 4010));
+    stalled.signal("CONT");
+    for id in &stuck {
+        assert_eq!(service.end_of(id), "finished", "{}", service.job(id));
+    }
+    assert_eq!(other.counts(&stalled, "t"), (12_010, 12_010));
+}
