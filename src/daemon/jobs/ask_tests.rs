@@ -21,7 +21,7 @@ fn asked(config: &ServiceConfig, fields: &Value) -> Result<Ask, Problem> {
 
 #[test]
 fn every_setting_of_an_import_is_the_requests_or_the_services_to_say() {
-    const THE_SERVICES: [&str; 16] = [
+    const THE_SERVICES: [&str; 17] = [
         "to",
         "password",
         "password_file",
@@ -38,6 +38,8 @@ fn every_setting_of_an_import_is_the_requests_or_the_services_to_say() {
         "part_of",
         "output",
         "profile",
+        // Watched folders say it of what they find.
+        "sha256",
     ];
     for setting in setting::settings() {
         let name = setting.name.as_str();
