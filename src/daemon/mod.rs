@@ -11,7 +11,7 @@
 //! was accepted is in the journal before its answer, so that it outlives the process; one that has ended stays listed for a
 //! while. What an upload has sent before the service died lies in its spool, as that of any stream does.
 //!
-//! [`watch`] makes requests of files that come into a folder. [`life`] tells whoever started the process how it is doing.
+//! `watch` makes requests of files that come into a folder. `life` tells whoever started the process how it is doing.
 
 mod api;
 mod auth;
