@@ -26,7 +26,7 @@ use crate::model::{Batch, Column, Origin, Reject, Rule};
 
 use super::batches::{Batches, Records};
 use super::blocks::{Blocks, Cuts};
-use super::cast::{BatchBuilder, Node, rule};
+use super::cast::{BatchBuilder, rule};
 use super::finder::{self, Wanted};
 use super::window::{BYTE_ORDER_MARK, Window, line_ends};
 use super::{Error, Projected, Reader};
@@ -204,17 +204,11 @@ fn found(
     batch: &mut BatchBuilder,
     rejects: &mut Vec<Reject>,
 ) -> Result<(), Wrong> {
-    match std::str::from_utf8(raw).map(Node::parse) {
-        Ok(Ok(Node::Object(_))) => {
-            if wanted.remove(&origin.byte) {
-                batch.reject_record(finder::found(origin, raw.trim_ascii_end().to_vec()), rejects);
-            }
-            Ok(())
-        }
-        Ok(Ok(_)) => Err(Wrong::Rule(rule::not_an_object())),
-        Ok(Err(error)) => Err(Wrong::Syntax(error)),
-        Err(_) => Err(Wrong::Rule(rule::not_utf8())),
+    row::entries(raw)?;
+    if wanted.remove(&origin.byte) {
+        batch.reject_record(finder::found(origin, raw.trim_ascii_end().to_vec()), rejects);
     }
+    Ok(())
 }
 
 /// A text of JSON records in blocks, which several threads may read.

@@ -46,6 +46,16 @@ impl Keys {
     }
 }
 
+/// The entries of a framed record, which has to be one object.
+pub(super) fn entries(raw: &[u8]) -> Result<Vec<(Cow<'_, str>, &str)>, Wrong> {
+    match std::str::from_utf8(raw).map(Node::parse) {
+        Ok(Ok(Node::Object(entries))) => Ok(entries),
+        Ok(Ok(_)) => Err(Wrong::Rule(rule::not_an_object())),
+        Ok(Err(error)) => Err(Wrong::Syntax(error)),
+        Err(_) => Err(Wrong::Rule(rule::not_utf8())),
+    }
+}
+
 /// Turns records into rows.
 pub(crate) struct Row {
     keys: Arc<Keys>,
@@ -119,15 +129,8 @@ impl Row {
         batch: &mut BatchBuilder,
         rejects: &mut Vec<Reject>,
     ) -> Result<(), Wrong> {
-        match std::str::from_utf8(raw).map(Node::parse) {
-            Ok(Ok(Node::Object(entries))) => {
-                self.append(&entries, raw, origin, batch, rejects);
-                Ok(())
-            }
-            Ok(Ok(_)) => Err(Wrong::Rule(rule::not_an_object())),
-            Ok(Err(error)) => Err(Wrong::Syntax(error)),
-            Err(_) => Err(Wrong::Rule(rule::not_utf8())),
-        }
+        self.append(&entries(raw)?, raw, origin, batch, rejects);
+        Ok(())
     }
 
     fn append(
