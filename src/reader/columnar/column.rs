@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{
     Array as _, ArrayRef, AsArray as _, Decimal128Array, GenericByteArray, PrimitiveArray, TimestampMicrosecondArray,
 };
-use arrow::compute::cast;
+use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{
     ArrowPrimitiveType, ByteArrayType, DataType, Date32Type, Decimal64Type, Decimal128Type, Field, FieldRef,
     Float32Type, Float64Type, TimeUnit, TimestampMicrosecondType,
@@ -144,7 +144,7 @@ fn fast(source: &ArrayRef, column: &Column) -> Option<ArrayRef> {
             | ColumnType::LargeInt
             | ColumnType::Double,
             ty,
-        ) if ty.is_integer() => widened(source, &column.ty.arrow()),
+        ) if ty.is_integer() => integers(source, &column.ty.arrow()),
         (ColumnType::Float, DataType::Float32) => {
             all(source.as_primitive::<Float32Type>(), f32::is_finite).then(|| Arc::clone(source))
         }
@@ -174,20 +174,17 @@ fn fast(source: &ArrayRef, column: &Column) -> Option<ArrayRef> {
     }
 }
 
-/// Integers as a type that holds each of them.
-fn widened(source: &ArrayRef, wanted: &DataType) -> Option<ArrayRef> {
-    let (from, to) = (source.data_type(), wanted);
-    if from == to {
+/// Integers as another type, if it holds each of them.
+fn integers(source: &ArrayRef, wanted: &DataType) -> Option<ArrayRef> {
+    if source.data_type() == wanted {
         return Some(Arc::clone(source));
     }
-    let fits = match to {
-        DataType::Decimal128(..) => true,
-        // Of these a double holds every value exactly.
-        DataType::Float64 => bits(from) <= 32,
-        _ => bits(to) > bits(from),
-    };
-    // A cast that fails is a value for the slow way to name.
-    if fits && !(from.is_unsigned_integer() && to.is_unsigned_integer()) { cast(source, to).ok() } else { None }
+    // A double holds every integer of 32 bits.
+    if *wanted == DataType::Float64 && bits(source.data_type()) > 32 {
+        return None;
+    }
+    // A value that does not fit is an error, and one for the slow way to name.
+    cast_with_options(source, wanted, &CastOptions { safe: false, ..CastOptions::default() }).ok()
 }
 
 fn bits(ty: &DataType) -> usize {
