@@ -1,5 +1,7 @@
 //! The columns of one batch, each resolved once to its typed values, so that the row loop only matches and indexes.
 
+use std::ops::Range;
+
 use arrow::array::{Array, AsArray, BinaryArray, StringArray, StringViewArray};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::{
@@ -7,6 +9,8 @@ use arrow::datatypes::{
     Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
 };
 
+use super::room::{Window, put_text};
+use super::slots::{Frame, SLOTS, Slots};
 use super::{Unfit, escape, scalar};
 use crate::model::ColumnType;
 
@@ -116,18 +120,24 @@ impl<'a> Cells<'a> {
         Self { nulls: array.nulls(), values }
     }
 
+    /// Whether these are numbers or dates.
+    #[inline]
+    pub(super) fn is_scalar(&self) -> bool {
+        matches!(self.values, Values::Scalar(_))
+    }
+
+    /// Writes numbers or dates of these rows into slots.
+    pub(super) fn fill(&self, rows: Range<usize>, frame: &Frame, slots: &mut Slots) {
+        if let Values::Scalar(scalar) = &self.values {
+            slots.resize(SLOTS);
+            scalar.fill(rows, self.nulls, frame, slots);
+        }
+    }
+
     /// Whether the cell is NULL.
     #[inline]
     pub(super) fn is_null(&self, row: usize) -> bool {
         self.nulls.is_some_and(|nulls| nulls.is_null(row))
-    }
-
-    /// The longest text of a cell in any format when that is known from the type, else 0.
-    pub(super) fn bytes_max(&self) -> usize {
-        match &self.values {
-            Values::Scalar(scalar) => scalar.bytes_max() + 2,
-            _ => 0,
-        }
     }
 }
 
@@ -155,23 +165,41 @@ pub(super) fn items(offsets: &[i32], row: usize) -> std::ops::Range<usize> {
 }
 
 impl Scalar<'_> {
-    /// Appends the text of the value in `row`.
-    #[inline]
-    pub(super) fn append(&self, row: usize, out: &mut Vec<u8>) -> Result<(), Unfit> {
+    /// Writes the values of these rows into slots.
+    pub(super) fn fill(&self, rows: Range<usize>, nulls: Option<&NullBuffer>, frame: &Frame, slots: &mut Slots) {
         match self {
-            Self::Boolean(values) => out.extend_from_slice(if values.value(row) { b"true" } else { b"false" }),
-            Self::TinyInt(values) => scalar::small_integer(values[row].into(), out),
-            Self::SmallInt(values) => scalar::small_integer(values[row].into(), out),
-            Self::Int(values) => scalar::small_integer(values[row].into(), out),
-            Self::BigInt(values) => scalar::small_integer(values[row], out),
-            Self::LargeInt(values) => scalar::integer(values[row], out),
-            Self::Float(values) => return scalar::float(values[row], out),
-            Self::Double(values) => return scalar::double(values[row], out),
-            Self::Decimal(values, scale) => scalar::decimal(values[row], *scale, out),
-            Self::ShortDecimal(values, scale) => scalar::short_decimal(values[row], *scale, out),
-            Self::Date(values) => return scalar::date(values[row], out),
-            Self::DateTime(values) => return scalar::datetime(values[row], out),
+            Self::Boolean(values) => {
+                let text = |value, to: &mut Window, at| put_text(to, at, if value { b"true" } else { b"false" });
+                slots.fill(rows, nulls, frame, |row| values.value(row), |value, to, at| Ok(text(value, to, at)));
+            }
+            Self::TinyInt(values) => integers(values, rows, nulls, frame, slots),
+            Self::SmallInt(values) => integers(values, rows, nulls, frame, slots),
+            Self::Int(values) => integers(values, rows, nulls, frame, slots),
+            Self::BigInt(values) => integers(values, rows, nulls, frame, slots),
+            Self::LargeInt(values) => {
+                slots.fill(rows, nulls, frame, |row| values[row], |value, to, at| Ok(scalar::integer(value, to, at)));
+            }
+            Self::Float(values) => slots.fill(rows, nulls, frame, |row| values[row], scalar::float),
+            Self::Double(values) => slots.fill(rows, nulls, frame, |row| values[row], scalar::double),
+            Self::Decimal(values, scale) => {
+                let write = |value, to: &mut Window, at| Ok(scalar::decimal(value, *scale, to, at));
+                slots.fill(rows, nulls, frame, |row| values[row], write);
+            }
+            Self::ShortDecimal(values, scale) => {
+                let write = |value, to: &mut Window, at| Ok(scalar::short_decimal(value, *scale, to, at));
+                slots.fill(rows, nulls, frame, |row| values[row], write);
+            }
+            Self::Date(values) => slots.fill(rows, nulls, frame, |row| values[row], scalar::date),
+            Self::DateTime(values) => slots.fill(rows, nulls, frame, |row| values[row], scalar::datetime),
         }
+    }
+
+    /// Appends the text of the value in `row`, between quotes or not.
+    pub(super) fn append(&self, row: usize, quoted: bool, out: &mut Vec<u8>) -> Result<(), Unfit> {
+        let mut slot = Slots::default();
+        slot.resize(1);
+        self.fill(row..row + 1, None, &Frame { null: b"", quoted, tail: None }, &mut slot);
+        out.extend_from_slice(slot.text(0)?);
         Ok(())
     }
 
@@ -190,29 +218,16 @@ impl Scalar<'_> {
     pub(super) fn is_csv_element_string(&self) -> bool {
         matches!(self, Self::Date(_) | Self::DateTime(_))
     }
-
-    fn bytes_max(&self) -> usize {
-        match self {
-            Self::Boolean(_) => 5,
-            Self::TinyInt(_) => 4,
-            Self::SmallInt(_) => 6,
-            Self::Int(_) => 11,
-            Self::BigInt(_) => 20,
-            Self::LargeInt(_) => 40,
-            Self::Float(_) => 16,
-            Self::Double(_) => 25,
-            Self::Decimal(..) | Self::ShortDecimal(..) => 41,
-            Self::Date(_) => 10,
-            Self::DateTime(_) => 26,
-        }
-    }
 }
 
-/// Appends a scalar between quotes.
 #[inline]
-pub(super) fn quoted(scalar: &Scalar<'_>, row: usize, out: &mut Vec<u8>) -> Result<(), Unfit> {
-    out.push(b'"');
-    scalar.append(row, out)?;
-    out.push(b'"');
-    Ok(())
+fn integers<T: Copy + Into<i64>>(
+    values: &[T],
+    rows: Range<usize>,
+    nulls: Option<&NullBuffer>,
+    frame: &Frame,
+    slots: &mut Slots,
+) {
+    let write = |value, to: &mut Window, at| Ok(scalar::small_integer(value, to, at));
+    slots.fill(rows, nulls, frame, |row| values[row].into(), write);
 }

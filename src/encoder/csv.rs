@@ -9,20 +9,25 @@
 
 use arrow::record_batch::RecordBatch;
 
-use super::cells::{Cells, Values, quoted};
+use super::cells::{Cells, Values};
 use super::nested::{self, KeySpans, Notation};
-use super::{Encoder, Unfit, escape, rows};
+use super::room::{Room, WINDOW};
+use super::slots::{Frame, Slots};
+use super::{Encoder, Unfit, blocks, escape, rows};
 use crate::model::{Column, ColumnType};
 
 /// What NULL looks like on the wire.
-pub(super) const NULL: &[u8] = br"\\N";
+pub(super) const NULL: [u8; 3] = *br"\\N";
 
 /// What the server takes for NULL once quotes and escapes are gone.
 pub(super) const NULL_DECODED: &[u8] = br"\N";
 
+/// Numbers and dates.
+const FRAME: Frame = Frame { null: &NULL, quoted: false, tail: Some(b',') };
+
 /// Writes CSV.
 pub(super) struct Csv {
-    types: Vec<ColumnType>,
+    columns: Vec<(ColumnType, Slots)>,
     scratch: Scratch,
 }
 
@@ -35,49 +40,58 @@ struct Scratch {
 
 impl Csv {
     pub(super) fn new(columns: &[Column]) -> Self {
-        Self { types: columns.iter().map(|column| column.ty.clone()).collect(), scratch: Scratch::default() }
+        let columns = columns.iter().map(|column| (column.ty.clone(), Slots::default()));
+        Self { columns: columns.collect(), scratch: Scratch::default() }
     }
 }
 
 impl Encoder for Csv {
     fn encode(&mut self, batch: &RecordBatch, out: &mut Vec<u8>, ends: &mut Vec<usize>, aside: &mut Vec<usize>) {
-        let Self { types, scratch } = self;
-        let columns: Vec<_> =
-            types.iter().zip(batch.columns()).map(|(ty, array)| Cells::resolve(ty, array.as_ref())).collect();
-        let fixed_bytes_max: usize = columns.iter().map(|cells| cells.bytes_max() + NULL.len() + 1).sum();
-        rows(batch.num_rows(), out, ends, aside, |row, out| {
-            out.reserve(fixed_bytes_max);
-            for cells in &columns {
-                field(cells, row, out, scratch)?;
-                out.push(b',');
+        let Self { columns, scratch } = self;
+        let columns = columns.iter_mut().zip(batch.columns());
+        let mut columns: Vec<_> =
+            columns.map(|((ty, slots), array)| (Cells::resolve(ty, array.as_ref()), slots)).collect();
+        let mut room = Room::new(out, columns.len() * WINDOW);
+        for block in blocks(batch.num_rows()) {
+            for (cells, slots) in &mut columns {
+                cells.fill(block.clone(), &FRAME, slots);
             }
-            if let Some(last) = out.last_mut() {
-                *last = b'\n';
-            }
-            Ok(())
-        });
+            rows(block, &mut room, ends, aside, |index, row, room, mut at| {
+                for (cells, slots) in &columns {
+                    if cells.is_scalar() {
+                        at = slots.put(index, room, at)?;
+                    } else {
+                        at = field(cells, row, room, at, scratch)?;
+                        at = room.put(at, [b',']);
+                    }
+                }
+                room.put(at - 1, [b'\n']);
+                Ok(at)
+            });
+        }
+        room.end();
     }
 }
 
 #[inline]
-fn field(cells: &Cells<'_>, row: usize, out: &mut Vec<u8>, scratch: &mut Scratch) -> Result<(), Unfit> {
+fn field(cells: &Cells<'_>, row: usize, room: &mut Room<'_>, at: usize, scratch: &mut Scratch) -> Result<usize, Unfit> {
     if cells.is_null(row) {
-        out.extend_from_slice(NULL);
-        return Ok(());
+        return Ok(room.put(at, NULL));
     }
     match &cells.values {
-        Values::Scalar(scalar) => scalar.append(row, out)?,
-        Values::Text(values) => super::csv_text(values.get(row), out)?,
-        Values::Json(values) => escape::csv_field(values.value(row).as_bytes(), out),
-        Values::Binary(values) => escape::base64(values.value(row), out),
-        Values::List { .. } | Values::Map { .. } | Values::Struct(_) => {
+        Values::Text(values) => match values.get(row) {
+            NULL_DECODED => Err(Unfit),
+            text => Ok(escape::put_csv_field(text, room, at)),
+        },
+        Values::Json(values) => Ok(escape::put_csv_field(values.value(row).as_bytes(), room, at)),
+        Values::Binary(values) => Ok(room.put_made(at, |out| escape::base64(values.value(row), out))),
+        Values::Scalar(_) | Values::List { .. } | Values::Map { .. } | Values::Struct(_) => {
             scratch.text.clear();
             scratch.keys.clear();
             Element::value(cells, row, &mut scratch.text, &mut scratch.keys)?;
-            escape::csv_field(&scratch.text, out);
+            Ok(escape::put_csv_field(&scratch.text, room, at))
         }
     }
-    Ok(())
 }
 
 /// What is inside an ARRAY or MAP (SR §6.6).
@@ -101,8 +115,7 @@ impl Notation for Element {
 
     fn key(cells: &Cells<'_>, row: usize, out: &mut Vec<u8>) -> Result<(), Unfit> {
         match &cells.values {
-            Values::Scalar(scalar) if scalar.is_csv_element_string() => quoted(scalar, row, out),
-            Values::Scalar(scalar) => scalar.append(row, out),
+            Values::Scalar(scalar) => scalar.append(row, scalar.is_csv_element_string(), out),
             Values::Text(values) => {
                 escape::csv_element(values.get(row), out);
                 Ok(())

@@ -6,19 +6,14 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use super::copy;
+use super::copy::{self, any};
+use super::room::Room;
 
 /// Bytes looked at together: one SSE2 or NEON register.
 const BLOCK: usize = 16;
 
 /// For shorter strings, half of that.
 const HALF: usize = 8;
-
-/// Whether one of a fixed number of bytes needs escaping. No branch inside: this is what becomes vector code.
-#[inline]
-fn any<const N: usize>(block: &[u8; N], special: impl Fn(u8) -> bool) -> bool {
-    block.iter().fold(0, |any, byte| any | u8::from(special(*byte))) != 0
-}
 
 /// Where the first byte stands that needs escaping.
 ///
@@ -52,8 +47,19 @@ fn replace(bytes: &[u8], out: &mut Vec<u8>, special: impl Fn(u8) -> bool, escape
 #[inline]
 pub(super) fn csv_field(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
-    replace(text, out, |byte| byte == b'"' || byte == b'\\', |byte, out| out.extend_from_slice(&[b'\\', byte]));
+    replace(text, out, csv_special, |byte, out| out.extend_from_slice(&[b'\\', byte]));
     out.push(b'"');
+}
+
+/// The same, written at a place.
+#[inline]
+pub(super) fn put_csv_field(text: &[u8], room: &mut Room<'_>, at: usize) -> usize {
+    room.put_quoted(at, text, csv_special, csv_field)
+}
+
+#[inline]
+fn csv_special(byte: u8) -> bool {
+    byte == b'"' || byte == b'\\'
 }
 
 /// A string inside the CSV text of an ARRAY or MAP (SR §6.6): quotes are doubled, and nothing else means anything.
@@ -67,8 +73,19 @@ pub(super) fn csv_element(text: &[u8], out: &mut Vec<u8>) {
 #[inline]
 pub(super) fn json_string(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
-    replace(text, out, |byte| byte < 0x20 || byte == b'"' || byte == b'\\', json_escape);
+    replace(text, out, json_special, json_escape);
     out.push(b'"');
+}
+
+/// The same, written at a place.
+#[inline]
+pub(super) fn put_json_string(text: &[u8], room: &mut Room<'_>, at: usize) -> usize {
+    room.put_quoted(at, text, json_special, json_string)
+}
+
+#[inline]
+fn json_special(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
 fn json_escape(byte: u8, out: &mut Vec<u8>) {

@@ -9,23 +9,54 @@
 
 use arrow::record_batch::RecordBatch;
 
-use super::cells::{Cells, Values, json_key, quoted};
+use super::cells::{Cells, Values, json_key};
 use super::nested::{self, KeySpans, Notation};
-use super::{Encoder, Unfit, copy, escape, rows};
+use super::room::{Room, WINDOW};
+use super::slots::{Frame, Slots};
+use super::{Encoder, Unfit, blocks, escape, rows};
 use crate::model::{Column, ColumnType};
 
-const NULL: &[u8] = b"null";
+const NULL: [u8; 4] = *b"null";
 
 /// Writes JSON.
 pub(super) struct Json {
-    // Each column's type, and what stands in front of its value.
-    columns: Vec<(Vec<u8>, ColumnType)>,
+    // Each column's type, what stands in front of its value, and its numbers or dates.
+    columns: Vec<(ColumnType, Key, Slots)>,
     keys: KeySpans,
+}
+
+/// What stands in front of a value, with blanks behind it up to a whole block: it is copied in blocks, and the value is written
+/// over what is too much.
+struct Key {
+    blocks: Vec<[u8; 16]>,
+    len: usize,
+}
+
+impl Key {
+    fn new(text: &[u8]) -> Self {
+        let blocks = text.chunks(16).map(|part| {
+            let mut block = [b' '; 16];
+            block[..part.len()].copy_from_slice(part);
+            block
+        });
+        Self { blocks: blocks.collect(), len: text.len() }
+    }
+
+    #[inline]
+    fn put(&self, room: &mut Room<'_>, at: usize) -> usize {
+        let mut place = at;
+        for block in &self.blocks {
+            place = room.put(place, *block);
+        }
+        at + self.len
+    }
 }
 
 impl Json {
     pub(super) fn new(columns: &[Column]) -> Self {
-        let keyed = |(index, column): (usize, &Column)| (json_key(index, &column.name), column.ty.clone());
+        let keyed = |(index, column): (usize, &Column)| {
+            (column.ty.clone(), Key::new(&json_key(index, &column.name)), Slots::default())
+        };
         Self { columns: columns.iter().enumerate().map(keyed).collect(), keys: KeySpans::new() }
     }
 }
@@ -33,24 +64,44 @@ impl Json {
 impl Encoder for Json {
     fn encode(&mut self, batch: &RecordBatch, out: &mut Vec<u8>, ends: &mut Vec<usize>, aside: &mut Vec<usize>) {
         let Self { columns, keys } = self;
-        let columns: Vec<_> = columns
-            .iter()
-            .zip(batch.columns())
-            .map(|((key, ty), array)| (key.as_slice(), Cells::resolve(ty, array.as_ref())))
-            .collect();
-        let fixed_bytes_max: usize =
-            columns.iter().map(|(key, cells)| key.len() + cells.bytes_max() + NULL.len()).sum::<usize>() + 2;
-        rows(batch.num_rows(), out, ends, aside, |row, out| {
-            out.reserve(fixed_bytes_max);
-            keys.clear();
-            for (key, cells) in &columns {
-                copy::append(key, out);
-                Document::value(cells, row, out, keys)?;
+        let columns = columns.iter_mut().zip(batch.columns());
+        let mut columns: Vec<_> =
+            columns.map(|((ty, key, slots), array)| (Cells::resolve(ty, array.as_ref()), &*key, slots)).collect();
+        let row_bytes_max = columns.iter().map(|(_, key, _)| key.blocks.as_flattened().len() + WINDOW).sum();
+        let mut room = Room::new(out, row_bytes_max);
+        for block in blocks(batch.num_rows()) {
+            for (cells, _, slots) in &mut columns {
+                let quoted = matches!(&cells.values, Values::Scalar(scalar) if scalar.is_json_string());
+                cells.fill(block.clone(), &Frame { null: &NULL, quoted, tail: None }, slots);
             }
-            out.extend_from_slice(b"}\n");
-            Ok(())
-        });
+            rows(block, &mut room, ends, aside, |index, row, room, mut at| {
+                for (cells, key, slots) in &columns {
+                    at = key.put(room, at);
+                    at = if cells.is_scalar() {
+                        slots.put(index, room, at)?
+                    } else {
+                        field(cells, row, room, at, keys)?
+                    };
+                }
+                Ok(room.put(at, *b"}\n"))
+            });
+        }
+        room.end();
     }
+}
+
+#[inline]
+fn field(cells: &Cells<'_>, row: usize, room: &mut Room<'_>, at: usize, keys: &mut KeySpans) -> Result<usize, Unfit> {
+    if cells.is_null(row) {
+        return Ok(room.put(at, NULL));
+    }
+    if let Values::Text(values) = &cells.values {
+        return Ok(escape::put_json_string(values.get(row), room, at));
+    }
+    let mut made = Ok(());
+    keys.clear();
+    let end = room.put_made(at, |out| made = Document::value(cells, row, out, keys));
+    made.map(|()| end)
 }
 
 /// A value, at the top or inside another.
@@ -60,12 +111,11 @@ impl Notation for Document {
     #[inline]
     fn value(cells: &Cells<'_>, row: usize, out: &mut Vec<u8>, keys: &mut KeySpans) -> Result<(), Unfit> {
         if cells.is_null(row) {
-            out.extend_from_slice(NULL);
+            out.extend_from_slice(&NULL);
             return Ok(());
         }
         match &cells.values {
-            Values::Scalar(scalar) if scalar.is_json_string() => quoted(scalar, row, out)?,
-            Values::Scalar(scalar) => scalar.append(row, out)?,
+            Values::Scalar(scalar) => scalar.append(row, scalar.is_json_string(), out)?,
             Values::Text(values) => escape::json_string(values.get(row), out),
             Values::Json(values) => match values.value(row).as_bytes() {
                 // The server could not tell the document `null` from NULL.
@@ -90,7 +140,7 @@ impl Notation for Document {
 
     fn key(cells: &Cells<'_>, row: usize, out: &mut Vec<u8>) -> Result<(), Unfit> {
         match &cells.values {
-            Values::Scalar(scalar) => quoted(scalar, row, out),
+            Values::Scalar(scalar) => scalar.append(row, true, out),
             Values::Text(values) => {
                 escape::json_string(values.get(row), out);
                 Ok(())

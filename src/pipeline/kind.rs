@@ -94,15 +94,28 @@ impl Kind {
                 if range.is_some_and(|(least, most)| !(i128::from(least)..=i128::from(most)).contains(&value)) {
                     return Err(Odd);
                 }
-                scalar::integer(value, out);
+                scalar::append(out, |to| Ok(scalar::integer(value, to, 0)))?;
             }
             Self::Decimal(precision, scale) => {
-                scalar::decimal(number::decimal(text, precision, scale).map_err(parsed)?, scale, out);
+                let value = number::decimal(text, precision, scale).map_err(parsed)?;
+                scalar::append(out, |to| Ok(scalar::decimal(value, scale, to, 0)))?;
             }
-            Self::Double => scalar::double(number::double(text).map_err(parsed)?, out)?,
-            Self::Float => scalar::float(number::float(text).map_err(parsed)?, out)?,
-            Self::Date => scalar::date(time::date(text).map_err(parsed)?, out)?,
-            Self::DateTime => scalar::datetime(time::datetime(text).map_err(parsed)?, out)?,
+            Self::Double => {
+                let value = number::double(text).map_err(parsed)?;
+                scalar::append(out, |to| scalar::double(value, to, 0))?;
+            }
+            Self::Float => {
+                let value = number::float(text).map_err(parsed)?;
+                scalar::append(out, |to| scalar::float(value, to, 0))?;
+            }
+            Self::Date => {
+                let value = time::date(text).map_err(parsed)?;
+                scalar::append(out, |to| scalar::date(value, to, 0))?;
+            }
+            Self::DateTime => {
+                let value = time::datetime(text).map_err(parsed)?;
+                scalar::append(out, |to| scalar::datetime(value, to, 0))?;
+            }
             Self::Text(_) => return Err(Odd),
         }
         Ok(())
