@@ -10,7 +10,7 @@ use bytes::Bytes;
 /// The usual size of a buffer. Smaller ones are not kept, nor are those that held something unusually large.
 pub const BUFFER_BYTES: usize = 512 << 10;
 
-const KEPT_BYTES_MAX: usize = 4 * BUFFER_BYTES;
+const KEPT_BYTES_MAX: usize = 8 * BUFFER_BYTES;
 
 /// Buffers that are free. What is free was in flight before, so there is never more of both than the budget let be in flight.
 #[derive(Clone, Debug, Default)]

@@ -82,7 +82,7 @@ pub enum FieldRef {
 pub const BATCH_ROWS_MAX: usize = 8192;
 
 /// The size of text at which a batch closes before it is full.
-pub const BATCH_BYTES_TARGET: usize = 4 << 20;
+pub const BATCH_BYTES_TARGET: usize = 1 << 20;
 
 /// The longest record of a text input, in bytes: 16 MiB. Several may be in memory at once, as records and
 /// as rejects, and a quote that is never closed would otherwise swallow the file.
