@@ -31,6 +31,14 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const PEER: &str = include_str!("peer.py");
 
+// What is done by others, too.
+const SEND_CSV: &str = "CSV is sent";
+const CSV_TO_CSV: &str = "CSV → CSV";
+const PARQUET_TO_CSV: &str = "Parquet → CSV";
+const PARQUET_TO_NDJSON: &str = "Parquet → NDJSON";
+const NDJSON_TO_NDJSON: &str = "NDJSON → NDJSON";
+const NDJSON_TO_CSV: &str = "NDJSON → CSV";
+
 /// Headers that make a server read the files as they are.
 const CSV_HEADERS: [&str; 3] = ["column_separator: ,", "enclose: \"", "skip_header: 1"];
 const JSON_HEADERS: [&str; 2] = ["format: json", "ignore_json_size: true"];
@@ -89,6 +97,8 @@ impl Settings {
 /// A row of a table of figures.
 struct Row {
     name: String,
+    /// What is done: rows that do the same are held against each other.
+    task: &'static str,
     what: What,
 }
 
@@ -157,34 +167,35 @@ impl Bench {
     fn rows(&self, table: Table, files: &Files) -> Vec<Row> {
         let name = table.name();
         let mut rows = Vec::new();
-        let mut import = |row: &str, file: &Path, to: &str, arguments: &[&str], cores| {
+        let mut import = |(row, task): (&str, &'static str), file: &Path, to: &str, arguments: &[&str], cores| {
             let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
             let what = What::Import { file: file.to_owned(), table: to.to_owned(), arguments, cores };
-            rows.push(Row { name: row.to_owned(), what });
+            rows.push(Row { name: row.to_owned(), task, what });
         };
-        import("CSV → checked → CSV", &files.csv, &name, &[], None);
+        import(("CSV → checked → CSV", CSV_TO_CSV), &files.csv, &name, &[], None);
         if self.settings.unchecked {
-            import("CSV → unchecked → CSV", &files.csv, &name, &["--check", "none"], None);
+            import(("CSV → unchecked → CSV", SEND_CSV), &files.csv, &name, &["--check", "none"], None);
         }
-        import("CSV → columns turned round → CSV", &files.csv, &format!("{name}_turned"), &[], None);
-        import("Parquet → CSV", &files.parquet, &name, &[], None);
-        import("Parquet → NDJSON", &files.parquet, &name, &["--wire", "json"], None);
-        import("NDJSON → NDJSON", &files.ndjson, &name, &["--wire", "json"], None);
-        import("NDJSON → CSV", &files.ndjson, &name, &[], None);
+        import(("CSV → columns turned round → CSV", CSV_TO_CSV), &files.csv, &format!("{name}_turned"), &[], None);
+        import(("Parquet → CSV", PARQUET_TO_CSV), &files.parquet, &name, &[], None);
+        import(("Parquet → NDJSON", PARQUET_TO_NDJSON), &files.parquet, &name, &["--wire", "json"], None);
+        import(("NDJSON → NDJSON", NDJSON_TO_NDJSON), &files.ndjson, &name, &["--wire", "json"], None);
+        import(("NDJSON → CSV", NDJSON_TO_CSV), &files.ndjson, &name, &[], None);
         if table == Table::Lineitem {
             for codec in ["lz4", "zstd", "gzip"] {
-                import(&format!("CSV → CSV, {codec}"), &files.csv, &name, &["--compression", codec], None);
+                let row = format!("CSV → CSV, {codec}");
+                import((&row, ""), &files.csv, &name, &["--compression", codec], None);
             }
-            import("Parquet → CSV, zstd", &files.parquet, &name, &["--compression", "zstd"], None);
+            import(("Parquet → CSV, zstd", ""), &files.parquet, &name, &["--compression", "zstd"], None);
             import(
-                "CSV → CSV, --memory 128MiB",
+                ("CSV → CSV, --memory 128MiB", ""),
                 &files.csv,
                 &name,
                 &["--memory", "128MiB", "--load-size", "8MiB"],
                 None,
             );
             import(
-                "Parquet → CSV, --memory 128MiB",
+                ("Parquet → CSV, --memory 128MiB", ""),
                 &files.parquet,
                 &name,
                 &["--memory", "128MiB", "--load-size", "8MiB"],
@@ -192,30 +203,31 @@ impl Bench {
             );
             if self.settings.taskset.is_some() {
                 for (cores, word) in [("0", "one core"), ("0,1", "two cores")] {
-                    import(&format!("CSV → CSV, {word}"), &files.csv, &name, &[], Some(cores));
-                    import(&format!("Parquet → CSV, {word}"), &files.parquet, &name, &[], Some(cores));
+                    for (form, file) in [("CSV", &files.csv), ("Parquet", &files.parquet), ("NDJSON", &files.ndjson)] {
+                        import((&format!("{form} → CSV, {word}"), ""), file, &name, &[], Some(cores));
+                    }
                 }
             }
         }
         if self.settings.curl.is_some() {
-            let mut curl = |form: &str, file: &Path, headers| {
+            let mut curl = |form: &str, task, file: &Path, headers| {
                 let what = What::Curl { file: file.to_owned(), table: name.clone(), headers };
-                rows.push(Row { name: format!("curl -T, {form}"), what });
+                rows.push(Row { name: format!("curl -T, {form}"), task, what });
             };
-            curl("CSV", &files.csv, &CSV_HEADERS);
-            curl("NDJSON", &files.ndjson, &JSON_HEADERS);
+            curl("CSV", SEND_CSV, &files.csv, &CSV_HEADERS);
+            curl("NDJSON", "", &files.ndjson, &JSON_HEADERS);
         }
         let engines = self.settings.python.as_ref().map_or(&[][..], |(_, engines)| engines);
-        for (label, from, file, to) in [
-            ("CSV → CSV", "csv", &files.csv, "csv"),
-            ("Parquet → CSV", "parquet", &files.parquet, "csv"),
-            ("Parquet → NDJSON", "parquet", &files.parquet, "ndjson"),
-            ("NDJSON → NDJSON", "ndjson", &files.ndjson, "ndjson"),
-            ("NDJSON → CSV", "ndjson", &files.ndjson, "csv"),
+        for (task, from, file, to) in [
+            (CSV_TO_CSV, "csv", &files.csv, "csv"),
+            (PARQUET_TO_CSV, "parquet", &files.parquet, "csv"),
+            (PARQUET_TO_NDJSON, "parquet", &files.parquet, "ndjson"),
+            (NDJSON_TO_NDJSON, "ndjson", &files.ndjson, "ndjson"),
+            (NDJSON_TO_CSV, "ndjson", &files.ndjson, "csv"),
         ] {
             for engine in engines {
                 let what = What::Peer { engine, from, file: file.clone(), to };
-                rows.push(Row { name: format!("{engine}: {label}"), what });
+                rows.push(Row { name: format!("{engine}: {task}"), task, what });
             }
         }
         rows
@@ -237,9 +249,18 @@ impl Bench {
         let csv_bytes = files.csv_bytes()?;
         let megabytes = as_float(csv_bytes) / 1e6;
         println!("**{table}**: {} rows, {megabytes:.0} MB of CSV\n", files.rows);
-        println!("| | rows/s | MB/s | CPU s/GB | peak MB |\n|---|---:|---:|---:|---:|");
+        println!("| | rows/s | MB/s | CPU s/GB | peak MB | CPU of the best other |\n|---|---:|---:|---:|---:|---:|");
+        let mut found = Vec::with_capacity(rows.len());
         for (row, samples) in rows.iter().zip(samples) {
-            println!("{}", line(row, samples, files.rows, csv_bytes)?);
+            found.push((row, medians(row, samples)?));
+        }
+        for (row, sample) in &found {
+            let others = found.iter().filter(|(other, _)| {
+                other.task == row.task && !row.task.is_empty() && !matches!(other.what, What::Import { .. })
+            });
+            let best = others.filter_map(|(_, sample)| Some(sample.as_ref().ok()?.cpu_seconds)).min_by(f64::total_cmp);
+            let best = best.filter(|_| matches!(row.what, What::Import { .. }));
+            println!("{}", line(&row.name, sample, files.rows, csv_bytes, best));
         }
         println!();
         Ok(())
@@ -339,15 +360,15 @@ fn repeat(files: &Files, times: u64, path: &Path) -> Result<Files, Failure> {
     Ok(Files { csv: path.to_owned(), rows: files.rows * times, ..files.clone() })
 }
 
-/// One row with the medians of its samples; one that cannot be measured says why, and the others go on.
-fn line(row: &Row, samples: Vec<Result<Sample, Failure>>, rows: u64, csv_bytes: u64) -> Result<String, Failure> {
+/// The medians of the samples of a row, or why it could not be measured: an engine that cannot read a table is not news, the
+/// program's own failure is.
+fn medians(row: &Row, samples: Vec<Result<Sample, Failure>>) -> Result<Result<Sample, String>, Failure> {
     let samples: Vec<Sample> = match samples.into_iter().collect() {
         Ok(samples) => samples,
-        // An engine that cannot read a table is not news; the program's own failure is.
         Err(error) if matches!(row.what, What::Peer { .. }) => {
             let said = error.to_string();
             let last = said.lines().rfind(|line| !line.is_empty()).unwrap_or_default();
-            return Ok(format!("| {} | {} ||||", row.name, last.chars().take(60).collect::<String>()));
+            return Ok(Err(last.chars().take(60).collect()));
         }
         Err(error) => return Err(error),
     };
@@ -356,13 +377,27 @@ fn line(row: &Row, samples: Vec<Result<Sample, Failure>>, rows: u64, csv_bytes: 
         values.sort_by(f64::total_cmp);
         values[values.len() / 2]
     };
-    let seconds = median(&|sample| sample.seconds);
-    let cpu_seconds = median(&|sample| sample.cpu_seconds);
-    let peak = median(&|sample| as_float(sample.peak_bytes));
+    let mut peaks: Vec<u64> = samples.iter().map(|sample| sample.peak_bytes).collect();
+    peaks.sort_unstable();
+    Ok(Ok(Sample {
+        seconds: median(&|sample| sample.seconds),
+        cpu_seconds: median(&|sample| sample.cpu_seconds),
+        peak_bytes: peaks[peaks.len() / 2],
+    }))
+}
+
+/// A row of the table. `best` are the CPU-seconds of the best who does the same.
+fn line(name: &str, sample: &Result<Sample, String>, rows: u64, csv_bytes: u64, best: Option<f64>) -> String {
+    let sample = match sample {
+        Ok(sample) => sample,
+        Err(why) => return format!("| {name} | {why} |||||"),
+    };
+    let (seconds, gigabytes) = (sample.seconds, as_float(csv_bytes) / 1e9);
     let mut out = String::new();
-    write!(out, "| {} | {:.0} | {:.0} ", row.name, as_float(rows) / seconds, as_float(csv_bytes) / 1e6 / seconds)?;
-    write!(out, "| {:.2} | {:.0} |", cpu_seconds / as_float(csv_bytes) * 1e9, peak / 1e6)?;
-    Ok(out)
+    let _ = write!(out, "| {name} | {:.0} | {:.0} ", as_float(rows) / seconds, gigabytes * 1e3 / seconds);
+    let _ = write!(out, "| {:.2} | {:.0} |", sample.cpu_seconds / gigabytes, as_float(sample.peak_bytes) / 1e6);
+    let best = best.map(|best| format!(" {:.1} × |", best / sample.cpu_seconds));
+    out + best.as_deref().unwrap_or(" |")
 }
 
 fn machine() -> String {
