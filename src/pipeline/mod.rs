@@ -15,6 +15,7 @@
 //!
 //! Sending, labels and retries are not here: a chunk that has left is the dispatcher's.
 
+mod ahead;
 mod canonical;
 mod chunker;
 mod cutter;

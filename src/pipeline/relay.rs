@@ -9,6 +9,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::ahead::{Ahead, Look, Looked, records_ahead};
 use super::canonical;
 use super::kind::{Kind, Odd};
 use super::rows::{Rows, Slow};
@@ -20,11 +21,11 @@ use crate::reader::{Block, FieldRef, Projected, RECORD_BYTES_MAX};
 
 /// A column, as the relay sees it.
 #[derive(Clone, Copy, Debug)]
-struct Field {
-    kind: Kind,
+pub(super) struct Field {
+    pub(super) kind: Kind,
     nullable: bool,
     /// Whether the empty field is the empty text there.
-    empty_is_text: bool,
+    pub(super) empty_is_text: bool,
     /// Which field of the record it is, from 0.
     source: usize,
 }
@@ -146,10 +147,18 @@ impl Courier {
         self.walk.begin(bytes, &self.caster.dialect);
         let mut out = Out { block, rows: Rows::default(), kept: Some(0), buffers };
         let is_utf8 = std::str::from_utf8(bytes).is_ok();
+        let mut ahead = Ahead::default();
         loop {
-            // Most records of most files are checked where they stand, and left there.
-            if self.same_order && is_utf8 && self.glance(bytes, &mut out) {
-                continue;
+            // Most records of most files are checked where they stand, many at once, and left there.
+            if self.same_order && is_utf8 && !self.walk.is_exact() {
+                let fitting = ahead.next(|| self.look_ahead(bytes));
+                if fitting > 0 {
+                    self.take(fitting, &mut out);
+                    continue;
+                }
+                if self.glance(bytes, &mut out) {
+                    continue;
+                }
             }
             match self.walk.next(bytes, block.last, &self.caster) {
                 Found::Record(start, record) if record.bytes <= RECORD_BYTES_MAX => {
@@ -170,6 +179,30 @@ impl Courier {
         rows.as_it_is = kept.map(|end| block.bytes.slice(..end));
         rows.lines = self.walk.line();
         rows
+    }
+
+    /// Looks at the next records, and tells which are rows as they are.
+    fn look_ahead(&self, bytes: &[u8]) -> Looked {
+        let Self { fields, caster, walk, .. } = self;
+        if bytes.len() > RECORD_BYTES_MAX {
+            // A record may be too long.
+            return Looked::default();
+        }
+        let stretch = walk.stretch(records_ahead(fields.len()), caster.fields_expected);
+        let null = caster.dialect.null.as_deref().unwrap_or_default().as_bytes();
+        Look { bytes, stretch, walk, null, careful: walk.is_careful() }.at(fields)
+    }
+
+    /// Takes the next records, all of which are rows as they are.
+    fn take(&mut self, records: usize, out: &mut Out) {
+        let stretch = self.walk.stretch(records, self.caster.fields_expected);
+        let (start, end) = (stretch.record(0).start, stretch.record(records - 1).end);
+        let line = self.walk.line();
+        let place =
+            |record| Origin { line: line + record as u64, byte: out.block.byte + stretch.record(record).start as u64 };
+        out.rows.origins.extend((0..records).map(place));
+        out.add_all(start..end + 1, (0..records).map(|record| stretch.record(record).end + 1), &mut self.slow);
+        self.walk.pass_all(records, end);
     }
 
     /// Takes the next record if it can be told at a glance that it is a row.
@@ -274,6 +307,21 @@ impl Out<'_> {
         }
         self.rows.ends.push(self.rows.text.len());
         Ok(())
+    }
+
+    /// Adds records that are rows as they are, and where each of them ends.
+    fn add_all(&mut self, records: Range<usize>, ends: impl Iterator<Item = usize>, slow: &mut Slow) {
+        if self.kept == Some(records.start) {
+            self.kept = Some(records.end);
+            self.rows.ends.extend(ends);
+            return;
+        }
+        self.text();
+        // What was put off comes first.
+        slow.flush(&mut self.rows);
+        let before = self.rows.text.len();
+        self.rows.ends.extend(ends.map(|end| before + end - records.start));
+        self.rows.text.extend_from_slice(&self.block.bytes[records]);
     }
 
     /// Where to write a record that is not kept: behind those that were.
@@ -455,7 +503,7 @@ impl Field {
 /// Whether a text may travel with the quotes that it has or has not. Without them it must not be blank, for a blank row is
 /// skipped, and must not start or end in a space or a CR, which settings of the load or the end of a line might take off.
 #[inline]
-fn travels(text: &[u8], form: Form) -> bool {
+pub(super) fn travels(text: &[u8], form: Form) -> bool {
     match (form, text) {
         (Form::Quoted, _) => true,
         (_, [single]) => *single > b' ',
@@ -464,6 +512,6 @@ fn travels(text: &[u8], form: Form) -> bool {
     }
 }
 
-fn has_marks(text: &[u8]) -> bool {
+pub(super) fn has_marks(text: &[u8]) -> bool {
     memchr::memchr2(b'"', b'\\', text).is_some()
 }

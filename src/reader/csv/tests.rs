@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::ColumnType;
+use crate::reader::BATCH_BYTES_TARGET;
 
 fn dialect() -> Dialect {
     Dialect { delimiter: b',', quote: Some(b'"'), escape: None, null: None, header: false }
@@ -210,7 +211,7 @@ fn a_record_without_end_is_given_up_at_the_limit() {
 
 #[test]
 fn rejects_fill_a_batch_as_rows_do() {
-    let line = format!("{}\n", "x".repeat(1 << 20));
+    let line = format!("{}\n", "x".repeat(BATCH_BYTES_TARGET / 4));
     let stream = Box::new(Cursor::new(line.repeat(6).into_bytes()));
     let mut reader = CsvReader::new(Path::new("x"), stream, dialect(), vec![text_column(0)], 2);
     let mut rejects = Vec::new();
@@ -236,7 +237,7 @@ fn batches_close_on_rows_and_on_bytes() {
     }
     assert_eq!((sizes, sum), (vec![8192, 8192, 3616], 19_999 * 20_000 / 2));
 
-    let line = format!("{}\n", "x".repeat(1 << 20));
+    let line = format!("{}\n", "x".repeat(BATCH_BYTES_TARGET / 4));
     let stream = Box::new(Cursor::new(line.repeat(6).into_bytes()));
     let mut reader = CsvReader::new(Path::new("x"), stream, dialect(), vec![text_column(0)], 1);
     assert_eq!(reader.next(&mut Vec::new()).unwrap().unwrap().rows.num_rows(), 4);

@@ -4,6 +4,8 @@
 //! where they are not (a quote in the middle of a field, something behind a closing one) the rest of the block is read by
 //! [`scan`], which is slower and knows every rule. So it is for dialects with an escape byte.
 
+use std::ops::Range;
+
 use super::record::{Extent, Form, Scan, Span, scan};
 use super::structure::Structure;
 use super::{Caster, Dialect};
@@ -31,6 +33,50 @@ pub(crate) struct Glance<'a> {
     pub(crate) ends: &'a [u32],
     /// How many quotes it has.
     pub(crate) quotes: usize,
+}
+
+/// Records one behind the other that have the same number of fields.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stretch<'a> {
+    /// Where the first of them starts in the block.
+    start: usize,
+    /// Where their fields end, the last of each with its line.
+    ends: &'a [u32],
+    fields: usize,
+    /// The places of the quotes in them, and behind.
+    quotes: &'a [u32],
+}
+
+impl Stretch<'_> {
+    /// How many records there are.
+    pub(crate) fn records(&self) -> usize {
+        self.ends.len() / self.fields
+    }
+
+    /// Where a field stands in the block.
+    #[inline]
+    pub(crate) fn field(&self, record: usize, field: usize) -> Range<usize> {
+        let index = record * self.fields + field;
+        let start = if index == 0 { self.start } else { self.ends[index - 1] as usize + 1 };
+        start..self.ends[index] as usize
+    }
+
+    /// Where a record stands in the block, without its line end.
+    #[inline]
+    pub(crate) fn record(&self, record: usize) -> Range<usize> {
+        self.field(record, 0).start..self.field(record, self.fields - 1).end
+    }
+
+    /// Counts the quotes of each record.
+    pub(crate) fn count_quotes(&self, counts: &mut [u32]) {
+        let mut quotes = self.quotes.iter().peekable();
+        for (record, count) in (0..self.records()).zip(counts) {
+            let end = self.record(record).end;
+            while quotes.next_if(|quote| (**quote as usize) < end).is_some() {
+                *count += 1;
+            }
+        }
+    }
 }
 
 /// Walks over blocks; kept from one to the next for its buffers.
@@ -93,6 +139,32 @@ impl Walk {
         (self.at, self.record, self.quote) = (end + 1, self.record + 1, self.quote + quotes);
     }
 
+    /// The next records as the structure has them, at most so many, as long as they have so many fields: whoever takes them has
+    /// to see that their quotes are where they should be. They are [passed](Self::pass_all), or found again one by one.
+    #[inline]
+    pub(crate) fn stretch(&self, records_max: usize, fields: usize) -> Stretch<'_> {
+        let (separators, records) = (self.structure.separators(), self.structure.records());
+        let mut count = 0;
+        // Lines within records are counted one by one.
+        if !self.exactly && !self.structure.has_quoted_line_end() {
+            let next = records.get(self.record..).unwrap_or_default().iter().take(records_max);
+            let due = (1..).map(|record| self.separator + record * fields);
+            count = next.zip(due).take_while(|(end, due)| **end as usize == *due).count();
+        }
+        let quotes = &self.structure.quotes()[self.quote..];
+        Stretch { start: self.at, ends: &separators[self.separator..][..count * fields], fields, quotes }
+    }
+
+    /// Goes on behind so many records of a stretch, the last of which ends at `end`.
+    #[inline]
+    pub(crate) fn pass_all(&mut self, records: usize, end: usize) {
+        self.record += records;
+        self.separator = self.structure.records()[self.record - 1] as usize;
+        self.quote += self.structure.quotes()[self.quote..].iter().take_while(|quote| (**quote as usize) < end).count();
+        self.at = end + 1;
+        self.line += records as u64;
+    }
+
     /// The line of the record that comes next, from 0.
     pub(crate) fn line(&self) -> u64 {
         self.line
@@ -105,6 +177,12 @@ impl Walk {
             return u64::MAX;
         }
         if self.masked { self.structure.not_digits(start, end) } else { not_digits(&bytes[start..end]) }
+    }
+
+    /// Whether records are read one by one from here on, for a quote was not where it should be.
+    #[inline]
+    pub(crate) fn is_exact(&self) -> bool {
+        self.exactly
     }
 
     /// Whether plain fields may hold quotes and any field a backslash.
