@@ -8,7 +8,7 @@ use super::grouped;
 use crate::clock::{Clock as _, SystemClock, rfc3339};
 use crate::failure::Code;
 use crate::model::report::{ErrorReport, SlowReport};
-use crate::model::{ByteCount, JobState, LoadState, Report};
+use crate::model::{ByteCount, JobState, LoadState, Relay, Report};
 use crate::telemetry::{Progress, memory};
 
 /// One JSON object on one line. What is not known, because the run ended before, is null.
@@ -117,7 +117,15 @@ fn rate(report: &Report) -> String {
 fn reading(report: &Report) -> String {
     let inputs = report.inputs.len();
     let word = if inputs == 1 { "input" } else { "inputs" };
-    format!("  read        {}, {} from {inputs} {word}", counted(report.rows_read), ByteCount(report.bytes_read))
+    let all = |relay| inputs > 0 && report.inputs.iter().all(|input| input.relay == relay);
+    let way = if all(Relay::Checked) {
+        ", checked where they stand and sent on as they are"
+    } else if all(Relay::Unchecked) {
+        ", sent on unchecked"
+    } else {
+        ""
+    };
+    format!("  read        {}, {} from {inputs} {word}{way}", counted(report.rows_read), ByteCount(report.bytes_read))
 }
 
 fn loads(report: &Report) -> Vec<String> {
@@ -168,7 +176,7 @@ mod tests {
                 bytes: 210_365,
                 rows: 3376,
                 rejected: 0,
-                relay: crate::model::Relay::Checked,
+                relay: Relay::Checked,
             }],
             bottleneck: "none".into(),
             peak_memory_bytes: 1 << 20,
@@ -181,6 +189,19 @@ mod tests {
         let text = text(&report(JobState::Finished), None);
         let first = "airports-1: 3,376 rows loaded into sandbox:demo/airports in 2.0 s (1,688 rows/s, 0.1 MB/s read)";
         assert!(text.starts_with(first), "{text}");
+    }
+
+    #[test]
+    fn it_says_how_the_records_travelled_where_all_travelled_alike() {
+        let mut of = report(JobState::Finished);
+        for (relay, way) in [
+            (Relay::None, "input\n"),
+            (Relay::Checked, "input, checked where they stand and sent on as they are\n"),
+            (Relay::Unchecked, "input, sent on unchecked\n"),
+        ] {
+            of.inputs[0].relay = relay;
+            assert!(text(&of, None).contains(way), "{}", text(&of, None));
+        }
     }
 
     #[test]
