@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::ahead::{Ahead, Look, Looked, records_ahead};
 use super::canonical;
 use super::kind::{Kind, Odd};
-use super::rows::{Rows, Slow};
+use super::rows::{Kept, Rows, Slow};
 use crate::buffers::Buffers;
 use crate::encoder;
 use crate::model::{Column, Origin, Relay, WireFormat};
@@ -145,7 +145,11 @@ impl Courier {
         }
         let bytes = &block.bytes[..];
         self.walk.begin(bytes, &self.caster.dialect);
-        let mut out = Out { block, rows: Rows::default(), kept: Some(0), buffers };
+        let kept = if self.same_order { Kept::all(&block.bytes, buffers) } else { Kept::none(&block.bytes, buffers) };
+        let mut out = Out { block, rows: Rows::default(), kept };
+        if !self.same_order {
+            out.rows.text = buffers.empty(bytes.len() + bytes.len() / 8);
+        }
         let is_utf8 = std::str::from_utf8(bytes).is_ok();
         let mut ahead = Ahead::default();
         loop {
@@ -176,7 +180,7 @@ impl Courier {
         }
         let Out { mut rows, kept, .. } = out;
         self.slow.flush(&mut rows);
-        rows.as_it_is = kept.map(|end| block.bytes.slice(..end));
+        rows.as_it_is = kept.as_it_is();
         rows.lines = self.walk.line();
         rows
     }
@@ -201,7 +205,7 @@ impl Courier {
         let place =
             |record| Origin { line: line + record as u64, byte: out.block.byte + stretch.record(record).start as u64 };
         out.rows.origins.extend((0..records).map(place));
-        out.add_all(start..end + 1, (0..records).map(|record| stretch.record(record).end + 1), &mut self.slow);
+        out.add_all(start..end, (0..records).map(|record| stretch.record(record).end + 1), &mut self.slow);
         self.walk.pass_all(records, end);
     }
 
@@ -217,7 +221,7 @@ impl Courier {
         let (start, quotes) = (glance.start, glance.quotes);
         let end = glance.ends.last().map_or(start, |end| *end as usize);
         let at = Origin { line: walk.line(), byte: out.block.byte + start as u64 };
-        if end - start > RECORD_BYTES_MAX || out.add(&check, start..end, true, &[], changes, slow).is_err() {
+        if end - start > RECORD_BYTES_MAX || out.add(&check, start..end, &[], changes, slow).is_err() {
             return false;
         }
         out.rows.origins.push(at);
@@ -237,13 +241,11 @@ impl Courier {
         let fits = fits
             && spans.len() == caster.fields_expected
             && check.record(bytes, start, walk, changes).is_ok()
-            && out
-                .add(&check, range.clone(), *same_order && record.taken == record.bytes + 1, spans, changes, slow)
-                .is_ok();
+            && out.add(&check, range.clone(), spans, changes, slow).is_ok();
         if fits {
             out.rows.origins.push(at);
         } else {
-            out.text();
+            out.kept.give_up(&mut out.rows);
             let (batch, rejects) = slow.open(&mut out.rows);
             caster.row(&bytes[range], at, record, spans, batch, rejects);
             slow.flush_if_full(&mut out.rows);
@@ -269,34 +271,30 @@ fn unseen(block: &Block) -> Option<Rows> {
     (!too_long).then(|| Rows { as_it_is: Some(block.bytes.clone()), ends, origins, lines, ..Rows::default() })
 }
 
-/// The rows of a block, which are the block itself as long as nothing in it is written in another way.
+/// The rows of a block.
 struct Out<'a> {
     block: &'a Block,
     rows: Rows,
-    /// Up to where the block is its rows.
-    kept: Option<usize>,
-    buffers: &'a Buffers,
+    kept: Kept<'a>,
 }
 
 impl Out<'_> {
-    /// Adds a record with its changes; `ended` says that it ends as rows do, and has its fields in the order of the columns.
+    /// Adds a record with its changes.
     #[inline]
     fn add(
         &mut self,
         check: &Check,
         record: Range<usize>,
-        ended: bool,
         spans: &[Span],
         changes: &[Change],
         slow: &mut Slow,
     ) -> Result<(), Odd> {
-        if changes.is_empty() && ended && self.kept == Some(record.start) {
-            self.kept = Some(record.end + 1);
+        if changes.is_empty() && self.kept.keep(&record) {
             self.rows.ends.push(record.end + 1);
             return Ok(());
         }
         let raw = &self.block.bytes[record];
-        let text = self.text();
+        let text = self.kept.give_up(&mut self.rows);
         let before = text.len();
         check.write(raw, spans, changes, text).inspect_err(|_| text.truncate(before))?;
         if !slow.is_empty() {
@@ -311,28 +309,16 @@ impl Out<'_> {
 
     /// Adds records that are rows as they are, and where each of them ends.
     fn add_all(&mut self, records: Range<usize>, ends: impl Iterator<Item = usize>, slow: &mut Slow) {
-        if self.kept == Some(records.start) {
-            self.kept = Some(records.end);
+        if self.kept.keep(&records) {
             self.rows.ends.extend(ends);
             return;
         }
-        self.text();
+        self.kept.give_up(&mut self.rows);
         // What was put off comes first.
         slow.flush(&mut self.rows);
         let before = self.rows.text.len();
         self.rows.ends.extend(ends.map(|end| before + end - records.start));
-        self.rows.text.extend_from_slice(&self.block.bytes[records]);
-    }
-
-    /// Where to write a record that is not kept: behind those that were.
-    #[inline]
-    fn text(&mut self) -> &mut Vec<u8> {
-        if let Some(end) = self.kept.take() {
-            let bytes = &self.block.bytes;
-            self.rows.text = self.buffers.empty(bytes.len() + bytes.len() / 8);
-            self.rows.text.extend_from_slice(&bytes[..end]);
-        }
-        &mut self.rows.text
+        self.rows.text.extend_from_slice(&self.block.bytes[records.start..=records.end]);
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::canonical;
 use super::kind::{Kind, Odd};
-use super::rows::{Rows, Slow};
+use super::rows::{Kept, Rows, Slow};
 use crate::buffers::Buffers;
 use crate::encoder;
 use crate::model::{Column, ColumnType, Origin, WireFormat};
@@ -101,10 +101,12 @@ impl JsonRelay {
     pub(super) fn rows(&mut self, block: &Block, buffers: &Buffers) -> Rows {
         let bytes = &block.bytes[..];
         let mut rows = Rows::default();
-        let mut out = Out { bytes, kept: if self.same_keys { Some(0) } else { None } };
-        if !self.same_keys {
+        let mut kept = if self.same_keys {
+            Kept::all(&block.bytes, buffers)
+        } else {
             rows.text = buffers.empty(self.room(bytes.len()));
-        }
+            Kept::none(&block.bytes, buffers)
+        };
         let is_utf8 = std::str::from_utf8(bytes).is_ok();
         let mut at = 0;
         loop {
@@ -116,13 +118,13 @@ impl JsonRelay {
                 break;
             }
             let origin = Origin { line: rows.lines, byte: block.byte + at as u64 };
-            if let Some((end, row_end)) = self.quick(bytes, at, is_utf8, &mut out, &mut rows, buffers) {
+            if let Some((end, row_end)) = self.quick(bytes, at, is_utf8, &mut kept, &mut rows) {
                 rows.ends.push(row_end);
                 rows.origins.push(origin);
                 at = end;
                 continue;
             }
-            out.give_up(&mut rows, buffers);
+            kept.give_up(&mut rows);
             let (batch, rejects) = self.slow.open(&mut rows);
             match self.row.first(&bytes[at..], block.last, origin, batch, rejects) {
                 Made::Taken(taken) => {
@@ -138,7 +140,7 @@ impl JsonRelay {
             break;
         }
         self.slow.flush(&mut rows);
-        rows.as_it_is = out.kept.map(|end| block.bytes.slice(..end));
+        rows.as_it_is = kept.as_it_is();
         rows
     }
 
@@ -157,9 +159,8 @@ impl JsonRelay {
         bytes: &[u8],
         start: usize,
         is_utf8: bool,
-        out: &mut Out<'_>,
+        kept: &mut Kept<'_>,
         rows: &mut Rows,
-        buffers: &Buffers,
     ) -> Option<(usize, usize)> {
         if bytes[start] != b'{' {
             return None;
@@ -170,10 +171,10 @@ impl JsonRelay {
             return None;
         }
         let exact = self.same_keys && self.object.is_exact();
-        if exact && self.travels(bytes) && out.keep(&record) {
+        if exact && self.travels(bytes) && kept.keep(&record) {
             return Some((end, end + 1));
         }
-        out.give_up(rows, buffers);
+        kept.give_up(rows);
         if !self.slow.is_empty() {
             // What was put off comes first.
             self.slow.flush(rows);
@@ -232,34 +233,6 @@ impl JsonRelay {
             WireFormat::Json => out.extend_from_slice(b"}\n"),
         }
         Ok(())
-    }
-}
-
-/// The rows of a block, which are the block itself as long as nothing in it is written in another way.
-struct Out<'a> {
-    bytes: &'a [u8],
-    /// Up to where the block is its rows.
-    kept: Option<usize>,
-}
-
-impl Out<'_> {
-    /// Leaves a record where it is, if everything before it is there as well and it ends as rows do.
-    #[inline]
-    fn keep(&mut self, record: &Range<usize>) -> bool {
-        let stays = self.kept == Some(record.start) && self.bytes.get(record.end) == Some(&b'\n');
-        if stays {
-            self.kept = Some(record.end + 1);
-        }
-        stays
-    }
-
-    /// Goes on behind the rows that were left where they are.
-    #[inline]
-    fn give_up(&mut self, rows: &mut Rows, buffers: &Buffers) {
-        if let Some(end) = self.kept.take() {
-            rows.text = buffers.empty(self.bytes.len() + self.bytes.len() / 8);
-            rows.text.extend_from_slice(&self.bytes[..end]);
-        }
     }
 }
 

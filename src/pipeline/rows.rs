@@ -1,5 +1,7 @@
 //! [`Rows`]: rows as text on their way to chunks, and [`Slow`], which makes them of batches.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use crate::buffers::Buffers;
@@ -56,6 +58,51 @@ impl Rows {
                 self.origins.push(*origin);
             }
         }
+    }
+}
+
+/// How much of a block is its rows as it stands: all of it, until one is written in another way.
+pub(super) struct Kept<'a> {
+    block: &'a Bytes,
+    /// Up to where it is.
+    up_to: Option<usize>,
+    buffers: &'a Buffers,
+}
+
+impl<'a> Kept<'a> {
+    /// Of a block whose records may be rows as they stand.
+    pub(super) fn all(block: &'a Bytes, buffers: &'a Buffers) -> Self {
+        Self { block, up_to: Some(0), buffers }
+    }
+
+    /// Of a block whose records are written anew in any case.
+    pub(super) fn none(block: &'a Bytes, buffers: &'a Buffers) -> Self {
+        Self { block, up_to: None, buffers }
+    }
+
+    /// Leaves records where they are, if everything before them is there as well and they end as rows do.
+    #[inline]
+    pub(super) fn keep(&mut self, records: &Range<usize>) -> bool {
+        let stays = self.up_to == Some(records.start) && self.block.get(records.end) == Some(&b'\n');
+        if stays {
+            self.up_to = Some(records.end + 1);
+        }
+        stays
+    }
+
+    /// Where to write a record that is not kept: behind those that were.
+    #[inline]
+    pub(super) fn give_up<'r>(&mut self, rows: &'r mut Rows) -> &'r mut Vec<u8> {
+        if let Some(end) = self.up_to.take() {
+            rows.text = self.buffers.empty(self.block.len() + self.block.len() / 8);
+            rows.text.extend_from_slice(&self.block[..end]);
+        }
+        &mut rows.text
+    }
+
+    /// The rows, if all are where they were.
+    pub(super) fn as_it_is(self) -> Option<Bytes> {
+        self.up_to.map(|end| self.block.slice(..end))
     }
 }
 
