@@ -91,6 +91,28 @@ fn what_is_wrong_is_named_with_its_place_and_a_way_out() {
 }
 
 #[test]
+fn sections_with_names_may_be_written_as_a_list() {
+    let list = "[files]\nroots = [\"/in\"]\n[targets.a]\naddress = \"starrocks://u@h\"\n\
+                [[watch]]\nglob = \"/in/*.csv\"\ndatabase = \"d\"\ntable = \"t\"\n\
+                [[watch]]\nname = \"other\"\nglob = \"/in/*.json\"\ndatabase = \"d\"\ntable = \"t\"\n";
+    let config = read(list).unwrap();
+    assert_eq!(config.watch.keys().collect::<Vec<_>>(), ["other", "t"]);
+    assert_eq!(config.watch["other"].glob, "/in/*.json");
+    assert_eq!(read(&config.to_toml()).unwrap(), config);
+    for (rest, line, what, hint) in [
+        ("[[watch]]\ndatabase = \"d\"", "line 14", "has no name", "[watch.NAME]"),
+        ("[[watch]]\nname = \"a b\"", "line 14", "has no name", "letters"),
+        ("[[watch]]\ntable = \"t\"", "line 14", "two of [[watch]] are called `t`", "another name"),
+        ("[[watch]]\nname = \"x\"\ntabel = \"t\"", "line 16", "no key `tabel` in [watch.x]", "`table`"),
+        ("[[server]]", "line 14", "is a section", "[server]"),
+    ] {
+        let wrong = read(&format!("{list}{rest}")).unwrap_err();
+        let Wrong { place, what: said, hint: told } = &wrong[0];
+        assert!(place.ends_with(line) && said.contains(what) && told.contains(hint), "{rest}: {wrong:?}");
+    }
+}
+
+#[test]
 fn everything_that_is_wrong_is_named_at_once() {
     let wrong = read("[server]\nlisten = 5\nx = 1\n[jobs]\nmemory = true").unwrap_err();
     assert_eq!(wrong.len(), 3, "{wrong:?}");
