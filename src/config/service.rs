@@ -81,6 +81,9 @@ section! {
         running_max: u32 = "16", reloads;
         /// Jobs that wait for their turn; more are refused with 429.
         waiting_max: u32 = "1000", reloads;
+        /// For how long a job is tried again whose target is away, too busy, or does not say what became of a load, since it last
+        /// got on. Pauses grow from 5 s to 5 min. 0 tries once.
+        retry_for: Duration = "24h", reloads;
         /// Jobs that have ended and are still listed. Their journal entries stay.
         remembered_max: u32 = "1000", reloads;
         /// How long jobs may take to come to a clean end when the service stops; then they are cut off. Either way, the next

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test cannot go on without ends it")]
 #![expect(clippy::float_cmp, reason = "metrics count, and counts are exact as floats")]
 
+mod again;
 mod dashboard;
 #[path = "../chaos/dice.rs"]
 #[expect(dead_code, reason = "the tests that kill everybody need more of it")]

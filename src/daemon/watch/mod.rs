@@ -28,6 +28,7 @@ use tokio::task::{JoinHandle, JoinSet, block_in_place};
 
 use super::api::problem::Problem;
 use super::auth::hex;
+use super::jobs::again::may_pass;
 use super::jobs::ask::Ask;
 use super::jobs::entry::{Entry, Outcome, State};
 use super::service::Service;
@@ -305,13 +306,10 @@ impl Folder {
 }
 
 fn fate(outcome: &Outcome, entry: &Entry) -> Fate {
-    const PASSING: [Code; 3] = [Code::TargetUnreachable, Code::TargetBusy, Code::NodeDown];
     let error = outcome.error();
     match outcome.state {
         state if state.is_done() => Fate::Loaded,
-        State::Failed if error.is_some_and(|error| PASSING.iter().any(|code| code.as_str() == error.code)) => {
-            Fate::Later
-        }
+        State::Failed if may_pass(outcome) => Fate::Later,
         State::Interrupted | State::Cancelled => Fate::Left,
         state => {
             let mut text = match error {
