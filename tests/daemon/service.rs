@@ -64,7 +64,11 @@ impl Place {
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.world.command(arguments);
-        command.env_remove("SHIPLOAD_CONFIG").env_remove("STATE_DIRECTORY");
+        // Every variable of the program's would be a key of its configuration, or wrong.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SHIPLOAD_")) {
+            command.env_remove(name);
+        }
+        command.env_remove("STATE_DIRECTORY").env_remove("MIMALLOC_PURGE_DELAY");
         command
     }
 
