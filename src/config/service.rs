@@ -73,7 +73,8 @@ section! {
         /// What one job takes of it unless its request says otherwise (`memory`): `batch_memory`, and the loads that are
         /// filled and sent, of which three have to fit.
         job_memory: ByteCount = "256MiB", reloads;
-        /// What reading and encoding take of a job's memory: 24 MiB of pieces of an input, and what is made of them.
+        /// What reading and encoding take of a job's memory: pieces of an input, three fifths of it but 24 MiB at most, and
+        /// what is made of them. With less, more jobs run side by side.
         batch_memory: ByteCount = "40MiB", reloads;
         /// Bytes of text per load unless the request says otherwise. Part of what a job is: another size cuts other loads.
         load_size: ByteCount = "32MiB", reloads;

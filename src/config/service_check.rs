@@ -10,6 +10,9 @@ const DIGEST_DIGITS: usize = 64;
 /// What the program takes of the memory by itself: code, stacks, the journal, connections.
 pub const PROGRAM_BYTES: u64 = 64 << 20;
 
+/// What an input's head and the pieces behind it take at least.
+const BATCH_BYTES_MIN: u64 = 16 << 20;
+
 /// The smallest head that an ordinary request fits into; hyper takes no less either.
 const HEAD_BYTES_MIN: u64 = 8 << 10;
 
@@ -105,6 +108,10 @@ fn jobs(config: &ServiceConfig, flaws: &mut Vec<Flaw>) {
     }
     if let Err(error) = crate::loader::fits(jobs.job_memory, jobs.batch_memory, jobs.load_size) {
         flaws.push(flaw("jobs.job_memory", error.to_string(), "raise job_memory, or lower load_size or batch_memory"));
+    }
+    if jobs.batch_memory.0 < BATCH_BYTES_MIN {
+        let hint = format!("it takes at least {}", ByteCount(BATCH_BYTES_MIN));
+        flaws.push(flaw("jobs.batch_memory", "the head of an input would not fit", hint));
     }
     for (key, number) in [("running_max", jobs.running_max), ("waiting_max", jobs.waiting_max)] {
         if number == 0 {

@@ -80,6 +80,7 @@ fn what_is_wrong_is_named_with_its_place_and_a_way_out() {
         ("[server]\ntls_key = \"k\"", "line 2", "without tls_certificate", "both"),
         ("[jobs]\njob_memory = \"2GiB\"", "s.toml", "do not hold one job", "raise memory"),
         ("[jobs]\nload_size = \"1GiB\"", "s.toml", "of memory do not hold", "lower load_size"),
+        ("[jobs]\nbatch_memory = \"1MiB\"", "line 2", "head of an input", "at least 16"),
         ("[log]\nlevel = \"loud=x=y\"", "line 2", "", "it takes error"),
         ("a = ", "line 1", "", "TOML"),
     ] {
