@@ -148,7 +148,7 @@ impl Folder {
         let settled = known.next_whole(self.rule(), SystemClock.instant()).unwrap_or(self.watch.interval);
         tokio::select! {
             () = self.bell.rung() => {}
-            () = tokio::time::sleep(settled.min(self.watch.interval - shortest)) => {}
+            () = tokio::time::sleep(settled.min(self.watch.interval.saturating_sub(shortest))) => {}
         }
     }
 
