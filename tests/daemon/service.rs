@@ -233,8 +233,13 @@ impl Service {
     }
 
     /// SIGTERM; returns the exit code.
-    pub(crate) fn stop(mut self) -> i32 {
+    pub(crate) fn stop(self) -> i32 {
         self.signal("-TERM");
+        self.end()
+    }
+
+    /// Waits for one that was told to stop; returns the exit code.
+    pub(crate) fn end(mut self) -> i32 {
         self.child.wait().unwrap().code().unwrap_or(-1)
     }
 }

@@ -187,7 +187,7 @@ fn send(address: &Mutex<String>, number: u32, rows: &str) {
     });
 }
 
-fn post(address: &str, path: &str, headers: &str, body: &str) -> Option<u16> {
+pub(crate) fn post(address: &str, path: &str, headers: &str, body: &str) -> Option<u16> {
     request(address, "POST", path, headers, body)
 }
 
