@@ -62,6 +62,14 @@ words! {
 }
 
 section! {
+    /// Spans of jobs, loads and attempts, for OpenTelemetry. Only in builds with the feature `otlp`.
+    "traces" Traces {
+        /// The collector that they are sent to by OTLP over HTTP, in protobuf: `http://127.0.0.1:4318`. None are when left out.
+        endpoint: String = "", fixed;
+    }
+}
+
+section! {
     /// Jobs, and the memory that all of them share.
     "jobs" Jobs {
         /// The folder of journal, spool and rejects. When left out: systemd's state directory, else that of `shipload import`.
@@ -213,6 +221,8 @@ pub struct ServiceConfig {
     pub server: Server,
     /// `[log]`
     pub log: Log,
+    /// `[traces]`
+    pub traces: Traces,
     /// `[jobs]`
     pub jobs: Jobs,
     /// `[uploads]`
@@ -232,6 +242,7 @@ impl Default for ServiceConfig {
         Self {
             server: Server::defaults(),
             log: Log::defaults(),
+            traces: Traces::defaults(),
             jobs: Jobs::defaults(),
             uploads: Uploads::defaults(),
             files: Files::defaults(),

@@ -41,6 +41,7 @@ pub(super) fn flaw(key: &str, what: impl Into<String>, hint: impl Into<String>) 
 pub(super) fn flaws(config: &ServiceConfig) -> Vec<Flaw> {
     let mut flaws = Vec::new();
     server(config, &mut flaws);
+    traces(&config.traces.endpoint, &mut flaws);
     jobs(config, &mut flaws);
     for (name, one) in &config.watch {
         super::service_watch::flaws(&format!("watch.{name}"), one, config, &mut flaws);
@@ -59,6 +60,16 @@ pub(super) fn flaws(config: &ServiceConfig) -> Vec<Flaw> {
         flaws.push(flaw("log.level", error, "it takes error, warn, info, debug, trace, or directives"));
     }
     flaws
+}
+
+fn traces(endpoint: &str, flaws: &mut Vec<Flaw>) {
+    let mut wrong = |what: &str, hint: &str| flaws.push(flaw("traces.endpoint", what, hint));
+    if endpoint.is_empty() {
+    } else if !cfg!(feature = "otlp") {
+        wrong("this shipload was built without traces", "leave it out, or build it with the feature `otlp`");
+    } else if !endpoint.strip_prefix("http://").is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/')) {
+        wrong("it is no address of a collector", "write endpoint = \"http://127.0.0.1:4318\"");
+    }
 }
 
 fn server(config: &ServiceConfig, flaws: &mut Vec<Flaw>) {

@@ -11,13 +11,13 @@ use toml_edit::{Document, Item, Key as TomlKey, Table, TableLike, Value};
 
 use super::env::Environment;
 use super::option::{Key, Section};
-use super::service::{Files, Jobs, Log, Server, ServiceConfig, TargetOptions, Token, Uploads, Watch};
+use super::service::{Files, Jobs, Log, Server, ServiceConfig, TargetOptions, Token, Traces, Uploads, Watch};
 use super::setting::Given;
 use crate::failure::{Code, Failure};
 use crate::near;
 
 /// Sections of which there is one.
-const SINGLE: [&str; 5] = [Server::NAME, Log::NAME, Jobs::NAME, Uploads::NAME, Files::NAME];
+const SINGLE: [&str; 6] = [Server::NAME, Log::NAME, Traces::NAME, Jobs::NAME, Uploads::NAME, Files::NAME];
 
 /// Sections of which there are several, each by a name.
 const NAMED: [&str; 3] = [Watch::NAME, TargetOptions::NAME, Token::NAME];
@@ -112,6 +112,7 @@ impl ServiceConfig {
         Some(match name {
             Server::NAME => &mut self.server,
             Log::NAME => &mut self.log,
+            Traces::NAME => &mut self.traces,
             Jobs::NAME => &mut self.jobs,
             Uploads::NAME => &mut self.uploads,
             Files::NAME => &mut self.files,
@@ -143,6 +144,7 @@ impl ServiceConfig {
         let mut sections: Vec<(String, &mut dyn AnySection)> = vec![
             (Server::NAME.into(), &mut self.server),
             (Log::NAME.into(), &mut self.log),
+            (Traces::NAME.into(), &mut self.traces),
             (Jobs::NAME.into(), &mut self.jobs),
             (Uploads::NAME.into(), &mut self.uploads),
             (Files::NAME.into(), &mut self.files),

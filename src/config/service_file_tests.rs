@@ -82,6 +82,10 @@ fn what_is_wrong_is_named_with_its_place_and_a_way_out() {
         ("[jobs]\nload_size = \"1GiB\"", "s.toml", "of memory do not hold", "lower load_size"),
         ("[jobs]\nbatch_memory = \"1MiB\"", "line 2", "head of an input", "at least 16"),
         ("[log]\nlevel = \"loud=x=y\"", "line 2", "", "it takes error"),
+        #[cfg(feature = "otlp")]
+        ("[traces]\nendpoint = \"fe:4318\"", "line 2", "no address of a collector", "http://127.0.0.1:4318"),
+        #[cfg(not(feature = "otlp"))]
+        ("[traces]\nendpoint = \"http://fe:4318\"", "line 2", "built without traces", "feature `otlp`"),
         ("a = ", "line 1", "", "TOML"),
     ] {
         let wrong = read(text).unwrap_err();

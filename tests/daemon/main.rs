@@ -13,6 +13,8 @@ mod life;
 mod log;
 mod metrics;
 mod openapi;
+#[cfg(feature = "otlp")]
+mod protobuf;
 mod refused;
 mod schema;
 mod service;
@@ -23,5 +25,7 @@ mod soak;
 mod support;
 mod systemd;
 mod tls;
+#[cfg(feature = "otlp")]
+mod traces;
 mod turned_away;
 mod watched;

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tracing::Instrument as _;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 use super::again::Tries;
-use super::ask::Kind;
+use super::ask::{Ask, Kind};
 use super::entry::{Entry, Outcome, State};
 use super::{Jobs, claim, roots, tally};
 use crate::clock::{Clock as _, SystemClock, rfc3339};
@@ -18,7 +19,7 @@ use crate::failure::{Code, Failure, chain};
 use crate::loader::{self, Brought, Ended, Fixed, JobEntry, JobSpec, Loader, Turn, Unsettled};
 use crate::model::ByteCount;
 use crate::model::report::ErrorReport;
-use crate::telemetry::metric;
+use crate::telemetry::{ended, metric};
 
 /// A loader and what it is to do.
 struct Ready {
@@ -31,7 +32,7 @@ struct Ready {
 impl Jobs {
     /// Runs a request for files, or goes on with what an upload has left, when its turn comes.
     pub(super) fn spawn(self: &Arc<Self>, entry: Arc<Entry>) {
-        let span = tracing::info_span!("request", id = entry.id, job = tracing::field::Empty);
+        let span = span(&entry);
         // It has its place in the line when this returns.
         let first = self.attempt(&entry);
         let jobs = Arc::clone(self);
@@ -121,7 +122,7 @@ impl Jobs {
 
     /// Runs an upload whose turn has come. It goes on when whoever sends it is gone: as far as it was sent.
     pub(in crate::daemon) fn spawn_upload(self: &Arc<Self>, entry: Arc<Entry>, brought: Brought, turn: Turn) {
-        let span = tracing::info_span!("request", id = entry.id, job = tracing::field::Empty);
+        let span = span(&entry);
         let jobs = Arc::clone(self);
         let at_work = AtWork::begin(&self.at_work);
         let work = async move {
@@ -234,6 +235,7 @@ impl Jobs {
     /// Writes down how one has ended, and tells of it.
     fn end(&self, entry: &Entry, outcome: Outcome) {
         let now = SystemClock.now();
+        note(&outcome);
         tally::count(&self.metrics, entry);
         tally::count_end(&self.metrics, entry, &outcome);
         // What the service itself has interrupted is not over: the next one goes on with it.
@@ -341,6 +343,40 @@ impl Entry {
 async fn said(word: &mut watch::Receiver<bool>) {
     // Its sender is the entry, which whoever waits here holds.
     let _ = word.wait_for(|said| *said).await;
+}
+
+/// What log lines are named after, and traces begin with.
+fn span(entry: &Entry) -> Span {
+    let Ask { kind, target, database, table, .. } = &entry.ask;
+    tracing::info_span!(
+        "job",
+        id = entry.id,
+        job = Empty,
+        ?kind,
+        target,
+        database,
+        table,
+        rows_read = Empty,
+        rows_loaded = Empty,
+        rows_rejected = Empty,
+        bytes_read = Empty,
+        bytes_sent = Empty,
+        outcome = Empty,
+        code = Empty,
+        otel.status_code = Empty,
+    )
+}
+
+/// Notes on the span of a job how it has ended.
+fn note(outcome: &Outcome) {
+    let span = Span::current();
+    if let Some(report) = &outcome.report {
+        span.record("rows_read", report.rows_read).record("rows_loaded", report.rows_loaded);
+        span.record("rows_rejected", report.rows_rejected);
+        span.record("bytes_read", report.bytes_read).record("bytes_sent", report.bytes_sent);
+    }
+    let code = outcome.error().and_then(|error| Code::ALL.iter().find(|code| code.as_str() == error.code));
+    ended(&span, outcome.state.word(), code.copied());
 }
 
 /// How one ends that is not begun, or not begun again.
