@@ -13,7 +13,9 @@ mod life;
 mod log;
 mod metrics;
 mod openapi;
-#[cfg(feature = "otlp")]
+#[cfg(feature = "profiling")]
+mod profiles;
+#[cfg(any(feature = "otlp", feature = "profiling"))]
 mod protobuf;
 mod refused;
 mod schema;

@@ -60,6 +60,16 @@ impl Message {
     }
 }
 
+/// Numbers one behind the other.
+#[cfg(feature = "profiling")]
+pub(crate) fn packed(mut bytes: &[u8]) -> Vec<u64> {
+    let mut numbers = Vec::new();
+    while !bytes.is_empty() {
+        numbers.push(varint(&mut bytes));
+    }
+    numbers
+}
+
 fn varint(bytes: &mut &[u8]) -> u64 {
     let (mut value, mut shift) = (0, 0);
     loop {
