@@ -62,6 +62,14 @@ words! {
 }
 
 section! {
+    /// Spans of jobs, loads and attempts, for OpenTelemetry. Only in builds with the feature `otlp`.
+    "traces" Traces {
+        /// The collector that they are sent to by OTLP over HTTP, in protobuf: `http://127.0.0.1:4318`. None are when left out.
+        endpoint: String = "", fixed;
+    }
+}
+
+section! {
     /// Jobs, and the memory that all of them share.
     "jobs" Jobs {
         /// The folder of journal, spool and rejects. When left out: systemd's state directory, else that of `shipload import`.
@@ -73,7 +81,8 @@ section! {
         /// What one job takes of it unless its request says otherwise (`memory`): `batch_memory`, and the loads that are
         /// filled and sent, of which three have to fit.
         job_memory: ByteCount = "256MiB", reloads;
-        /// What reading and encoding take of a job's memory: 24 MiB of pieces of an input, and what is made of them.
+        /// What reading and encoding take of a job's memory: pieces of an input, three fifths of it but 24 MiB at most, and
+        /// what is made of them. With less, more jobs run side by side.
         batch_memory: ByteCount = "40MiB", reloads;
         /// Bytes of text per load unless the request says otherwise. Part of what a job is: another size cuts other loads.
         load_size: ByteCount = "32MiB", reloads;
@@ -81,6 +90,9 @@ section! {
         running_max: u32 = "16", reloads;
         /// Jobs that wait for their turn; more are refused with 429.
         waiting_max: u32 = "1000", reloads;
+        /// For how long a job is tried again whose target is away, too busy, or does not say what became of a load, since it last
+        /// got on. Pauses grow from 5 s to 5 min. 0 tries once.
+        retry_for: Duration = "24h", reloads;
         /// Jobs that have ended and are still listed. Their journal entries stay.
         remembered_max: u32 = "1000", reloads;
         /// How long jobs may take to come to a clean end when the service stops; then they are cut off. Either way, the next
@@ -209,6 +221,8 @@ pub struct ServiceConfig {
     pub server: Server,
     /// `[log]`
     pub log: Log,
+    /// `[traces]`
+    pub traces: Traces,
     /// `[jobs]`
     pub jobs: Jobs,
     /// `[uploads]`
@@ -228,6 +242,7 @@ impl Default for ServiceConfig {
         Self {
             server: Server::defaults(),
             log: Log::defaults(),
+            traces: Traces::defaults(),
             jobs: Jobs::defaults(),
             uploads: Uploads::defaults(),
             files: Files::defaults(),

@@ -10,6 +10,9 @@ const DIGEST_DIGITS: usize = 64;
 /// What the program takes of the memory by itself: code, stacks, the journal, connections.
 pub const PROGRAM_BYTES: u64 = 64 << 20;
 
+/// What an input's head and the pieces behind it take at least.
+const BATCH_BYTES_MIN: u64 = 16 << 20;
+
 /// The smallest head that an ordinary request fits into; hyper takes no less either.
 const HEAD_BYTES_MIN: u64 = 8 << 10;
 
@@ -38,6 +41,7 @@ pub(super) fn flaw(key: &str, what: impl Into<String>, hint: impl Into<String>) 
 pub(super) fn flaws(config: &ServiceConfig) -> Vec<Flaw> {
     let mut flaws = Vec::new();
     server(config, &mut flaws);
+    traces(&config.traces.endpoint, &mut flaws);
     jobs(config, &mut flaws);
     for (name, one) in &config.watch {
         super::service_watch::flaws(&format!("watch.{name}"), one, config, &mut flaws);
@@ -56,6 +60,16 @@ pub(super) fn flaws(config: &ServiceConfig) -> Vec<Flaw> {
         flaws.push(flaw("log.level", error, "it takes error, warn, info, debug, trace, or directives"));
     }
     flaws
+}
+
+fn traces(endpoint: &str, flaws: &mut Vec<Flaw>) {
+    let mut wrong = |what: &str, hint: &str| flaws.push(flaw("traces.endpoint", what, hint));
+    if endpoint.is_empty() {
+    } else if !cfg!(feature = "otlp") {
+        wrong("this shipload was built without traces", "leave it out, or build it with the feature `otlp`");
+    } else if !endpoint.strip_prefix("http://").is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/')) {
+        wrong("it is no address of a collector", "write endpoint = \"http://127.0.0.1:4318\"");
+    }
 }
 
 fn server(config: &ServiceConfig, flaws: &mut Vec<Flaw>) {
@@ -105,6 +119,10 @@ fn jobs(config: &ServiceConfig, flaws: &mut Vec<Flaw>) {
     }
     if let Err(error) = crate::loader::fits(jobs.job_memory, jobs.batch_memory, jobs.load_size) {
         flaws.push(flaw("jobs.job_memory", error.to_string(), "raise job_memory, or lower load_size or batch_memory"));
+    }
+    if jobs.batch_memory.0 < BATCH_BYTES_MIN {
+        let hint = format!("it takes at least {}", ByteCount(BATCH_BYTES_MIN));
+        flaws.push(flaw("jobs.batch_memory", "the head of an input would not fit", hint));
     }
     for (key, number) in [("running_max", jobs.running_max), ("waiting_max", jobs.waiting_max)] {
         if number == 0 {

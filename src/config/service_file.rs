@@ -7,20 +7,23 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use toml_edit::{Document, Item, Key as TomlKey, TableLike, Value};
+use toml_edit::{Document, Item, Key as TomlKey, Table, TableLike, Value};
 
 use super::env::Environment;
 use super::option::{Key, Section};
-use super::service::{Files, Jobs, Log, Server, ServiceConfig, TargetOptions, Token, Uploads, Watch};
+use super::service::{Files, Jobs, Log, Server, ServiceConfig, TargetOptions, Token, Traces, Uploads, Watch};
 use super::setting::Given;
 use crate::failure::{Code, Failure};
 use crate::near;
 
 /// Sections of which there is one.
-const SINGLE: [&str; 5] = [Server::NAME, Log::NAME, Jobs::NAME, Uploads::NAME, Files::NAME];
+const SINGLE: [&str; 6] = [Server::NAME, Log::NAME, Traces::NAME, Jobs::NAME, Uploads::NAME, Files::NAME];
 
 /// Sections of which there are several, each by a name.
 const NAMED: [&str; 3] = [Watch::NAME, TargetOptions::NAME, Token::NAME];
+
+/// What names one of several where it is not in the heading: `[[watch]]`.
+const NAME_KEY: &str = "name";
 
 /// Something that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +112,7 @@ impl ServiceConfig {
         Some(match name {
             Server::NAME => &mut self.server,
             Log::NAME => &mut self.log,
+            Traces::NAME => &mut self.traces,
             Jobs::NAME => &mut self.jobs,
             Uploads::NAME => &mut self.uploads,
             Files::NAME => &mut self.files,
@@ -126,11 +130,21 @@ impl ServiceConfig {
         })
     }
 
+    /// Whether there is one of a kind by this name.
+    fn has(&self, kind: &str, name: &str) -> bool {
+        match kind {
+            Watch::NAME => self.watch.contains_key(name),
+            TargetOptions::NAME => self.targets.contains_key(name),
+            _ => self.tokens.contains_key(name),
+        }
+    }
+
     /// Every section as it stands, under its heading: `server`, `targets.NAME`.
     fn sections(&mut self) -> Vec<(String, &mut dyn AnySection)> {
         let mut sections: Vec<(String, &mut dyn AnySection)> = vec![
             (Server::NAME.into(), &mut self.server),
             (Log::NAME.into(), &mut self.log),
+            (Traces::NAME.into(), &mut self.traces),
             (Jobs::NAME.into(), &mut self.jobs),
             (Uploads::NAME.into(), &mut self.uploads),
             (Files::NAME.into(), &mut self.files),
@@ -237,6 +251,10 @@ impl Reading<'_> {
                 self.wrong(place, format!("there is no section [{name}]"), hint);
                 continue;
             }
+            if let Some(tables) = item.as_array_of_tables().filter(|_| !single) {
+                tables.iter().for_each(|table| self.listed(name, table));
+                continue;
+            }
             let Some(table) = item.as_table_like() else {
                 self.wrong(place, format!("`{name}` is a section"), format!("write [{name}], and its keys below it"));
                 continue;
@@ -264,10 +282,28 @@ impl Reading<'_> {
         }
     }
 
+    /// One of `[[kind]]`: its name is a key, and where that is left out, its table.
+    fn listed(&mut self, kind: &str, table: &Table) {
+        let place = self.place(table.span().map_or(0, |span| span.start));
+        let name = table.get(NAME_KEY).or(table.get("table")).and_then(Item::as_str);
+        let Some(name) = name.filter(|name| is_name(name)) else {
+            let hint = format!("write {NAME_KEY} = \"…\" with letters, digits, - and _, or [{kind}.NAME]");
+            return self.wrong(place, format!("one of [[{kind}]] has no name"), hint);
+        };
+        if self.config.has(kind, name) {
+            let hint = format!("give one of them another {NAME_KEY}");
+            return self.wrong(place, format!("two of [[{kind}]] are called `{name}`"), hint);
+        }
+        self.section(kind, Some(name), table);
+    }
+
     fn section(&mut self, kind: &str, name: Option<&str>, table: &dyn TableLike) {
         let heading = name.map_or_else(|| kind.to_owned(), |name| format!("{kind}.{name}"));
         for (key, item) in table.iter() {
             let place = self.at(table.key(key));
+            if key == NAME_KEY && name.is_some_and(|name| item.as_str() == Some(name)) {
+                continue;
+            }
             let section = match name {
                 Some(name) => self.config.named(kind, name),
                 None => self.config.single(kind),

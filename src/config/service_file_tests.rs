@@ -80,13 +80,40 @@ fn what_is_wrong_is_named_with_its_place_and_a_way_out() {
         ("[server]\ntls_key = \"k\"", "line 2", "without tls_certificate", "both"),
         ("[jobs]\njob_memory = \"2GiB\"", "s.toml", "do not hold one job", "raise memory"),
         ("[jobs]\nload_size = \"1GiB\"", "s.toml", "of memory do not hold", "lower load_size"),
+        ("[jobs]\nbatch_memory = \"1MiB\"", "line 2", "head of an input", "at least 16"),
         ("[log]\nlevel = \"loud=x=y\"", "line 2", "", "it takes error"),
+        #[cfg(feature = "otlp")]
+        ("[traces]\nendpoint = \"fe:4318\"", "line 2", "no address of a collector", "http://127.0.0.1:4318"),
+        #[cfg(not(feature = "otlp"))]
+        ("[traces]\nendpoint = \"http://fe:4318\"", "line 2", "built without traces", "feature `otlp`"),
         ("a = ", "line 1", "", "TOML"),
     ] {
         let wrong = read(text).unwrap_err();
         let Wrong { place: at, what: said, hint: told } = &wrong[0];
         assert!(at.ends_with(place), "{text}: {wrong:?}");
         assert!(said.contains(what) && told.contains(hint), "{text}: {wrong:?}");
+    }
+}
+
+#[test]
+fn sections_with_names_may_be_written_as_a_list() {
+    let list = "[files]\nroots = [\"/in\"]\n[targets.a]\naddress = \"starrocks://u@h\"\n\
+                [[watch]]\nglob = \"/in/*.csv\"\ndatabase = \"d\"\ntable = \"t\"\n\
+                [[watch]]\nname = \"other\"\nglob = \"/in/*.json\"\ndatabase = \"d\"\ntable = \"t\"\n";
+    let config = read(list).unwrap();
+    assert_eq!(config.watch.keys().collect::<Vec<_>>(), ["other", "t"]);
+    assert_eq!(config.watch["other"].glob, "/in/*.json");
+    assert_eq!(read(&config.to_toml()).unwrap(), config);
+    for (rest, line, what, hint) in [
+        ("[[watch]]\ndatabase = \"d\"", "line 14", "has no name", "[watch.NAME]"),
+        ("[[watch]]\nname = \"a b\"", "line 14", "has no name", "letters"),
+        ("[[watch]]\ntable = \"t\"", "line 14", "two of [[watch]] are called `t`", "another name"),
+        ("[[watch]]\nname = \"x\"\ntabel = \"t\"", "line 16", "no key `tabel` in [watch.x]", "`table`"),
+        ("[[server]]", "line 14", "is a section", "[server]"),
+    ] {
+        let wrong = read(&format!("{list}{rest}")).unwrap_err();
+        let Wrong { place, what: said, hint: told } = &wrong[0];
+        assert!(place.ends_with(line) && said.contains(what) && told.contains(hint), "{rest}: {wrong:?}");
     }
 }
 

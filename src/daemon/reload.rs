@@ -49,6 +49,7 @@ fn with_fixed_of(new: ServiceConfig, old: &ServiceConfig) -> ServiceConfig {
     new.server.tls_key.clone_from(&old.server.tls_key);
     new.server.tls_client_ca.clone_from(&old.server.tls_client_ca);
     new.log.format = old.log.format;
+    new.traces.endpoint.clone_from(&old.traces.endpoint);
     new.jobs.state_dir.clone_from(&old.jobs.state_dir);
     new.jobs.rejects_dir.clone_from(&old.jobs.rejects_dir);
     new
@@ -71,6 +72,7 @@ mod tests {
             }
         }
         old.log.format = crate::config::service::LogFormat::Json;
+        old.traces.endpoint = "http://collector".into();
         old.jobs.state_dir = Some("s".into());
         old.jobs.rejects_dir = Some("r".into());
         let fixed = |config: &ServiceConfig| {
@@ -78,7 +80,7 @@ mod tests {
             differences.into_iter().filter(|(_, reloads)| !reloads).map(|(key, _)| key).collect::<Vec<_>>()
         };
         let new = ServiceConfig::default();
-        assert_eq!(fixed(&new).len(), 7, "all of them differ: {:?}", fixed(&new));
+        assert_eq!(fixed(&new).len(), 8, "all of them differ: {:?}", fixed(&new));
         assert_eq!(fixed(&with_fixed_of(new, &old)), Vec::<String>::new());
     }
 }

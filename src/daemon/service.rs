@@ -1,6 +1,5 @@
 //! [`Service`]: what all of its parts share.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,9 +25,8 @@ pub(super) const REVISION: &str = match option_env!("SHIPLOAD_REVISION") {
 
 /// The name of this host.
 pub(super) fn host_name() -> String {
-    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let name = name.trim();
-    if name.is_empty() { "unknown".to_owned() } else { name.to_owned() }
+    // Asked of the kernel: under systemd, `/proc` shows processes and nothing else (ProcSubset=pid).
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 pub(super) struct Service {
@@ -118,5 +116,16 @@ impl Service {
         self.metrics.set(&metric::CONNECTIONS, &[], self.connections.count() as f64);
         self.jobs.measure();
         super::process::measure(&self.metrics);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_has_the_name_that_the_system_gives_it() {
+        let known = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+        assert_eq!(host_name(), known.trim());
     }
 }

@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 use super::retry::{Decision, Refused};
 use super::{Delivered, Delivery, Dispatcher, Error};
@@ -12,7 +14,7 @@ use crate::journal::{LoadEntry, Settled};
 use crate::model::{Label, LoadState};
 use crate::simulated::{Mistake, draw, makes};
 use crate::target::{self, LabelState, Loaded};
-use crate::telemetry::Progress;
+use crate::telemetry::{Progress, ended};
 
 /// After a cancel, a label is asked about this often before it is left to the next run. The server rolls a load back as
 /// soon as it notices the lost connection.
@@ -30,6 +32,17 @@ pub async fn cancelled(cancel: &mut watch::Receiver<bool>) {
         // Whoever could cancel is gone.
         std::future::pending::<()>().await;
     }
+}
+
+/// Notes on the span of an attempt how it ends. One that is cut off has no outcome.
+pub(super) async fn note_end<T>(
+    span: &Span,
+    attempt: impl Future<Output = Result<T, target::Error>>,
+) -> Result<T, target::Error> {
+    let result = attempt.await;
+    let outcome = if result.is_ok() { "acknowledged" } else { "failed" };
+    ended(span, outcome, result.as_ref().err().map(Failure::code));
+    result
 }
 
 fn account(delivery: &Delivery) -> Delivered {
@@ -242,9 +255,12 @@ impl Run {
         let chunk = &self.delivery.chunk;
         self.delivered.attempts += 1;
         let started = self.dispatcher.clock.instant();
+        let span = self.span();
+        let loading = self.dispatcher.target.load(&self.delivery.label, chunk, &self.delivery.settings);
+        let loading = note_end(&span, loading).instrument(span.clone());
         let result = tokio::select! {
             biased;
-            result = self.dispatcher.target.load(&self.delivery.label, chunk, &self.delivery.settings) => Some(result),
+            result = loading => Some(result),
             () = cancelled(&mut self.cancel) => None,
         };
         let body_bytes = result.as_ref().filter(|result| result.is_ok()).map(|_| chunk.body_bytes);
@@ -256,6 +272,12 @@ impl Run {
             Some(result) => Ok(result),
             None => Err(self.settle_after_cancel().await),
         }
+    }
+
+    /// What an attempt is traced as.
+    pub(super) fn span(&self) -> Span {
+        let number = self.delivered.attempts;
+        tracing::info_span!("attempt", number, outcome = Empty, code = Empty, otel.status_code = Empty)
     }
 
     /// Waits until one more attempt may begin. Nothing is under way meanwhile, so that a drain ends it.

@@ -35,7 +35,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
-use tracing::Instrument as _;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 use crate::clock::Clock;
 use crate::failure::{Code, Failure};
@@ -44,7 +45,7 @@ use crate::journal::{self, Journal};
 use crate::model::{Chunk, JobId, Label, LoadState, Origin};
 use crate::spool::Store;
 use crate::target::{self, LoadSettings, Target};
-use crate::telemetry::{Activity, Part, Progress};
+use crate::telemetry::{Activity, Part, Progress, ended};
 
 pub use attempt::cancelled;
 pub use reject::{RefusedRow, RejectFailure, RejectSink, Rejects, Sent};
@@ -357,9 +358,16 @@ impl Dispatcher {
     fn begin(&self, under_way: &mut JoinSet<Ended>, delivery: Delivery, cancel: &watch::Receiver<bool>, alone: bool) {
         self.progress.loads_in_flight.fetch_add(1, Ordering::Relaxed);
         let (dispatcher, label, cancel) = (self.clone(), delivery.label.clone(), cancel.clone());
-        let named = tracing::info_span!("load", %label);
+        let (rows, bytes) = (delivery.chunk.rows, delivery.chunk.body_bytes);
+        let named = tracing::info_span!(
+            "load", %label, rows, bytes, attempts = Empty, outcome = Empty, code = Empty, otel.status_code = Empty,
+        );
         let delivering = async move {
             let (delivered, failure) = parts::deliver(dispatcher, delivery, cancel, alone).await;
+            let span = Span::current();
+            span.record("attempts", delivered.iter().map(|load| load.attempts).sum::<u32>());
+            let outcome = delivered.last().map_or("none", |load| load.state.word());
+            ended(&span, outcome, failure.as_ref().map(Failure::code));
             Ended { label, delivered, failure }
         };
         under_way.spawn(delivering.instrument(named));

@@ -15,8 +15,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
-use super::attempt::{Run, cancelled};
+use super::attempt::{Run, cancelled, note_end};
 use super::ending::{End, Ending, Goal};
 use super::retry::Decision;
 use super::{Dispatcher, Error};
@@ -135,11 +136,12 @@ impl Run {
     /// Sends once. The outer error is a cancel.
     async fn prepare_once(&mut self) -> Result<Result<Prepared, target::Error>, Error> {
         self.delivered.attempts += 1;
-        let chunk = &self.delivery.chunk;
+        let (chunk, span) = (&self.delivery.chunk, self.span());
         let sending = async {
             let pass = self.dispatcher.admit(chunk.body_bytes).await;
             let started = self.dispatcher.clock.instant();
-            let result = self.dispatcher.target.prepare(&self.delivery.label, chunk, &self.delivery.settings).await;
+            let preparing = self.dispatcher.target.prepare(&self.delivery.label, chunk, &self.delivery.settings);
+            let result = note_end(&span, preparing).instrument(span.clone()).await;
             self.dispatcher.count_attempt(started, &pass, result.is_ok().then_some(chunk.body_bytes));
             (pass, result)
         };

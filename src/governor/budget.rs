@@ -34,6 +34,12 @@ impl Budget {
         Self { shared: Arc::new(Shared { limit, state: Mutex::default(), freed: Condvar::new() }) }
     }
 
+    /// How many bytes it is of.
+    #[must_use]
+    pub fn limit(&self) -> u64 {
+        self.shared.limit
+    }
+
     /// Waits, blocking the thread, until there is room for `bytes`.
     ///
     /// # Errors

@@ -391,8 +391,12 @@ impl<'a> Account<'a> {
             rivals: started.rivals.clone().filter(|_| spec.commit == CommitScope::Load),
             failure: None,
         };
-        let context =
-            Context { budget: budget.clone(), progress: self.loader.progress(), clock: Arc::clone(&self.loader.clock) };
+        let context = Context {
+            budget: budget.clone(),
+            progress: self.loader.progress(),
+            clock: Arc::clone(&self.loader.clock),
+            pieces_bytes: spec.overhead.pieces().0,
+        };
         Reading {
             spec: spec.clone(),
             press: prepare::press(spec.codec, &self.report.target),

@@ -43,6 +43,20 @@ pub enum LoadState {
 }
 
 impl LoadState {
+    /// The word for it in metrics and traces.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Sending => "open",
+            Self::Prepared => "prepared",
+            Self::Committed => "committed",
+            Self::Visible => "visible",
+            Self::Aborted => "aborted",
+            Self::InDoubt => "in_doubt",
+            Self::Disagreed => "disagreed",
+        }
+    }
+
     /// Whether it is not known yet how it ends.
     #[must_use]
     pub fn is_open(self) -> bool {

@@ -141,6 +141,8 @@ pub struct Context {
     pub progress: Arc<Progress>,
     /// For the waiting times.
     pub clock: Arc<dyn Clock>,
+    /// How much of the input may be worked on at one time, in bytes as read.
+    pub pieces_bytes: u64,
 }
 
 /// What a pipeline reads.
@@ -189,7 +191,7 @@ pub fn run(
             (Feed::Blocks(blocks, line), Box::new(hands))
         }
     };
-    let room = Budget::new(PIECES_BYTES_MAX);
+    let room = Budget::new(context.pieces_bytes);
     let laps = |part| Laps::start(&context.progress, context.clock.as_ref(), part);
     for (part, threads) in [(Part::Reader, 1), (Part::Workers, workers), (Part::Assembly, 1)] {
         context.progress.employ(part, threads as u64);
@@ -216,9 +218,6 @@ const WORKERS_MAX: usize = 8;
 
 /// Pieces in hand and waiting, for each of them.
 const PIECES_PER_WORKER: usize = 2;
-
-/// How much of the input may be worked on at one time, in bytes as read.
-const PIECES_BYTES_MAX: u64 = 24 << 20;
 
 fn workers() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get).min(WORKERS_MAX)

@@ -39,7 +39,8 @@ pub(super) fn made(source: Source, columns: &[Column], wire: WireFormat) -> Made
         columns: columns.to_vec(),
         columns_json: columns.to_vec(),
     };
-    let context = Context { budget: Budget::new(4 << 20), progress: Arc::default(), clock: Arc::new(SystemClock) };
+    let (budget, clock) = (Budget::new(4 << 20), Arc::new(SystemClock));
+    let context = Context { budget, progress: Arc::default(), clock, pieces_bytes: 8 << 20 };
     let mut sink = Collected::default();
     let result = run(source, || {}, options, &context, &mut sink);
     let text = |side| sink.cuts.iter().filter(|cut| cut.side == side).flat_map(|cut| cut.chunk.body.concat()).collect();

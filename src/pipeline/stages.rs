@@ -14,7 +14,7 @@ use super::outlet::Outlet;
 use super::relay::Courier;
 use super::relay_json::JsonRelay;
 use super::rows::Rows;
-use super::{Failure, PIECES_BYTES_MAX, Stopped};
+use super::{Failure, Stopped};
 use crate::buffers::{BUFFER_BYTES, Buffers};
 use crate::encoder::Encoder;
 use crate::governor::{Budget, Permit};
@@ -75,7 +75,7 @@ pub(super) fn read(
         let permit = match next {
             Ok(piece) => {
                 // A piece that is larger than the room is worked on alone.
-                let Ok(permit) = room.take(piece.bytes().min(PIECES_BYTES_MAX)) else { return };
+                let Ok(permit) = room.take(piece.bytes().min(room.limit())) else { return };
                 if work.send((piece, sender)).is_err() {
                     return;
                 }

@@ -90,7 +90,8 @@ fn options(load_bytes: u64) -> Options {
 }
 
 fn context(load_bytes: u64) -> Context {
-    Context { budget: Budget::new(2 * load_bytes), progress: Arc::default(), clock: Arc::new(SystemClock) }
+    let (budget, clock) = (Budget::new(2 * load_bytes), Arc::new(SystemClock));
+    Context { budget, progress: Arc::default(), clock, pieces_bytes: 8 << 20 }
 }
 
 fn run_on(

@@ -21,6 +21,9 @@ const FIXED_BYTES_MIN: u64 = 80 << 20;
 /// The same with some air, for a sandbox in the same process and a full allocator, where there is enough memory for it.
 const FIXED_BYTES: u64 = 176 << 20;
 
+/// Pieces of an input that are worked on at one time: more of them speed nothing up.
+const PIECES_BYTES_MAX: u64 = 24 << 20;
+
 /// Chunks that are filled at one time: an ordinary one and a side one.
 const CHUNKS_FILLING: u64 = 2;
 
@@ -48,6 +51,13 @@ impl Fixed {
     #[must_use]
     pub fn of(bytes: ByteCount) -> Self {
         Self { least: bytes, most: bytes }
+    }
+
+    /// How much of an input may be worked on at one time, in bytes as read. The rest is for what is made of them: places,
+    /// rejects, columns; and for the sample of the input's head before there are any.
+    #[must_use]
+    pub fn pieces(self) -> ByteCount {
+        ByteCount((self.least.0 / 5 * 3).min(PIECES_BYTES_MAX))
     }
 }
 
@@ -122,6 +132,13 @@ mod tests {
         let error = limits(ByteCount(128 * MIB), Fixed::PROCESS, ByteCount(64 * MIB), None).unwrap_err();
         assert_eq!(error.needed, ByteCount(272 * MIB));
         assert!(limits(error.needed, Fixed::PROCESS, ByteCount(64 * MIB), None).is_ok());
+    }
+
+    #[test]
+    fn who_has_little_memory_works_on_little_of_an_input_at_a_time() {
+        let pieces = |fixed: u64| Fixed::of(ByteCount(fixed * MIB)).pieces().0 / MIB;
+        assert_eq!([20, 40, 400].map(pieces), [12, 24, 24]);
+        assert_eq!(Fixed::PROCESS.pieces(), ByteCount(24 * MIB));
     }
 
     #[test]

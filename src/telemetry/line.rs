@@ -29,6 +29,9 @@ pub(super) struct Lines {
     pub(super) write: fn(&str),
 }
 
+/// What of a span stands on each line within it. Whatever else it has is for traces.
+const NAMES: [&str; 3] = ["id", "job", "label"];
+
 /// What a span or an event says.
 #[derive(Clone, Debug, Default)]
 struct Fields(Map<String, Value>);
@@ -79,7 +82,8 @@ where
         let mut names = Fields::default();
         for span in context.event_scope(event).into_iter().flat_map(tracing_subscriber::registry::Scope::from_root) {
             if let Some(Fields(fields)) = span.extensions().get::<Fields>() {
-                names.0.extend(fields.clone());
+                let told = fields.iter().filter(|(name, _)| NAMES.contains(&name.as_str()));
+                names.0.extend(told.map(|(name, value)| (name.clone(), value.clone())));
             }
         }
         event.record(&mut names);

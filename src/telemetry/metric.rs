@@ -47,6 +47,7 @@ families! {
     DRAINING Gauge "shipload_draining" [] "1 while the service comes to its end, 0 before.";
     JOBS Gauge "shipload_jobs" ["state"] "Jobs that are waiting or running now.";
     JOBS_ENDED Counter "shipload_jobs_total" ["target", "outcome"] "Jobs that have ended, by how.";
+    JOBS_PUT_OFF Counter "shipload_jobs_put_off_total" ["target", "code"] "Tries of jobs that failed and are made again later, by error code.";
     ROWS Counter "shipload_rows_total" ["target", "outcome"] "Rows read, loaded and rejected.";
     READ Counter "shipload_read_bytes_total" ["target"] "Bytes of inputs read, as stored.";
     SENT Counter "shipload_sent_bytes_total" ["target"] "Body bytes of loads that were acknowledged.";

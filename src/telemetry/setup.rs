@@ -13,9 +13,10 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Registry, reload};
+use tracing_subscriber::{EnvFilter, Layer as _, Registry, reload};
 
 use super::line::{Form, Lines};
+use super::trace::Traces;
 
 /// What is logged unless the user says otherwise.
 pub const DEFAULT: &str = "warn";
@@ -62,14 +63,16 @@ impl Level {
     }
 }
 
-/// The log of a service: each line with its time and the names of what it is about.
+/// The log of a service: each line with its time and the names of what it is about. Traces, where there are any, go where
+/// they go whatever is logged.
 ///
 /// # Errors
 /// When the directives cannot be read, or there is a log already.
-pub fn service(directives: &str, form: Form, write: fn(&str)) -> Result<Level, String> {
+pub fn service(directives: &str, form: Form, write: fn(&str), traces: Option<&Traces>) -> Result<Level, String> {
     let filter = EnvFilter::builder().parse(directives).map_err(|error| error.to_string())?;
     let (filter, handle) = reload::Layer::new(filter);
-    let registry = tracing_subscriber::registry().with(filter).with(Lines { form, write });
+    let registry = tracing_subscriber::registry().with(Lines { form, write }.with_filter(filter));
+    let registry = registry.with(traces.map(Traces::layer));
     registry.try_init().map_err(|error| error.to_string())?;
     Ok(Level(handle))
 }

@@ -104,6 +104,8 @@ fn every_route_answers_as_it_is_described() {
     caller.get(200, &format!("/v1/jobs/{id}/report"));
     caller.get(200, &format!("/v1/jobs/{id}/rejects"));
     caller.get(400, &format!("/v1/jobs/{id}/rejects?limit=0"));
+    caller.get(400, "/v1/jobs?state=done");
+    caller.post(400, "/v1/jobs", &json!({"sources": [file], "database": "", "table": "t"}));
     caller.post(409, &format!("/v1/jobs/{id}/cancel"), &json!({}));
     caller.post(409, &format!("/v1/jobs/{id}/resume"), &json!({}));
     for verb in ["report", "rejects"] {

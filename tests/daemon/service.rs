@@ -46,11 +46,15 @@ impl Place {
 
     /// Writes the configuration: a service on a free port, with little memory, and what else is said.
     pub(crate) fn configure(&self, server: &str, rest: &str) {
+        self.configure_jobs(server, "job_memory = \"44MiB\"\nload_size = \"1MiB\"", rest);
+    }
+
+    /// The same, with other shares for each job.
+    pub(crate) fn configure_jobs(&self, server: &str, jobs: &str, rest: &str) {
         let folder = self.world.path().canonicalize().unwrap();
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\n{server}\n[files]\nroots = [\"{0}/in\"]\n\
-             [jobs]\nstate_dir = \"{0}/state\"\nmemory = \"256MiB\"\njob_memory = \"44MiB\"\n\
-             load_size = \"1MiB\"\n{rest}\n",
+             [jobs]\nstate_dir = \"{0}/state\"\nmemory = \"256MiB\"\n{jobs}\n{rest}\n",
             folder.display()
         );
         self.world.file("shipload.toml", text);
@@ -64,14 +68,24 @@ impl Place {
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.world.command(arguments);
-        command.env_remove("SHIPLOAD_CONFIG").env_remove("STATE_DIRECTORY");
+        // Every variable of the program's would be a key of its configuration, or wrong.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SHIPLOAD_")) {
+            command.env_remove(name);
+        }
+        command.env_remove("STATE_DIRECTORY").env_remove("MIMALLOC_PURGE_DELAY");
         command
     }
 
     pub(crate) fn start(&self) -> Service {
+        self.start_with(&[])
+    }
+
+    /// The same, with more in its environment.
+    pub(crate) fn start_with(&self, variables: &[(&str, &str)]) -> Service {
         let log = self.world.path().join("log");
         let file = File::options().create(true).append(true).open(&log).unwrap();
         let mut command = self.command(&["serve", "--config", "shipload.toml"]);
+        command.envs(variables.iter().copied());
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file).spawn().unwrap();
         let mut ready = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
@@ -219,8 +233,13 @@ impl Service {
     }
 
     /// SIGTERM; returns the exit code.
-    pub(crate) fn stop(mut self) -> i32 {
+    pub(crate) fn stop(self) -> i32 {
         self.signal("-TERM");
+        self.end()
+    }
+
+    /// Waits for one that was told to stop; returns the exit code.
+    pub(crate) fn end(mut self) -> i32 {
         self.child.wait().unwrap().code().unwrap_or(-1)
     }
 }

@@ -77,6 +77,38 @@ fn a_content_is_loaded_once_under_whichever_name_and_what_cannot_be_is_put_aside
 }
 
 #[test]
+fn a_file_is_taken_as_soon_as_it_is_whole_and_not_at_the_next_look() {
+    let place = Place::new();
+    let sandbox = place.world.sandbox(&[]);
+    let hour = |name: &str, rest: &str| {
+        let rest = format!("settings = [\"create_table=true\"]\nloaded = \"delete\"\n{rest}");
+        watch(&place, name, &rest).replace("interval = \"50ms\"", "interval = \"1h\"")
+    };
+    let deep = hour("deep", "").replace("/in/deep/*.csv", "/in/deep/*/*.csv");
+    let watches = hour("orders", "") + &hour("marked", "marker = \".done\"") + &deep;
+    place.configure("", &(target("lake", &sandbox) + &watches));
+    let early = place.rows("orders/early.csv", 0, 10);
+    let service = place.start();
+    gone(&early);
+    let written = place.rows("orders/written.csv", 10, 10);
+    gone(&written);
+    // Under its name only when it is whole.
+    let hidden = place.rows("orders/.hidden.csv", 20, 10);
+    let named = hidden.replace(".hidden", "named");
+    fs::rename(&hidden, &named).unwrap();
+    gone(&named);
+    assert_eq!(place.counts(&sandbox, "orders"), (30, 30));
+    let marked = place.rows("marked/a.csv", 0, 10);
+    place.world.file("in/marked/a.csv.done", "");
+    gone(&marked);
+    // A folder that was not there before, and a file in it that was written before anybody listened.
+    gone(&place.rows("deep/new/a.csv", 0, 10));
+    gone(&place.rows("deep/new/b.csv", 10, 10));
+    assert_eq!(place.counts(&sandbox, "deep"), (20, 20));
+    assert_eq!(service.stop(), 0);
+}
+
+#[test]
 fn a_file_that_was_half_loaded_and_renamed_while_the_service_was_dead_is_loaded_once() {
     let place = Place::new();
     let sandbox = place.world.sandbox(&[]);

@@ -10,7 +10,7 @@ use crate::config::env::Environment;
 use crate::config::service::LogFormat;
 use crate::config::{self, ServiceConfig};
 use crate::daemon::{self, Start};
-use crate::telemetry::{Form, setup};
+use crate::telemetry::{Form, Traces, setup};
 
 pub(in crate::cli) fn run(args: ServeArgs) -> Exit {
     let config = match read(args.config.as_deref()) {
@@ -21,7 +21,15 @@ pub(in crate::cli) fn run(args: ServeArgs) -> Exit {
         LogFormat::Text => Form::Text,
         LogFormat::Json => Form::Json,
     };
-    let level = match setup::service(&config.log.level, form, render::line) {
+    let endpoint = Some(config.traces.endpoint.as_str()).filter(|endpoint| !endpoint.is_empty());
+    let traces = match endpoint.map(Traces::to).transpose() {
+        Ok(traces) => traces,
+        Err(error) => {
+            render::line(&format!("error: traces cannot be sent: {error}"));
+            return Exit::Failed;
+        }
+    };
+    let level = match setup::service(&config.log.level, form, render::line, traces.as_ref()) {
         Ok(level) => level,
         Err(error) => {
             render::line(&format!("error: the log cannot be set up: {error}"));
@@ -30,12 +38,16 @@ pub(in crate::cli) fn run(args: ServeArgs) -> Exit {
     };
     let file = args.config;
     let ready = Box::new(|address| render::result(&format!("shipload ready http={address}")));
-    on_runtime(async {
+    let exit = on_runtime(async {
         match daemon::serve(Start { config, file, level, ready }).await {
             Ok(()) => Exit::Success,
             Err(error) => render::failure(&error, None),
         }
-    })
+    });
+    if let Some(traces) = traces {
+        traces.end();
+    }
+    exit
 }
 
 /// The configuration of a file, or without one that of the environment alone.

@@ -12,7 +12,7 @@ use super::body::{self, Reply};
 use super::problem::Problem;
 use super::{Call, upload};
 use crate::daemon::jobs::ask::Ask;
-use crate::daemon::jobs::entry::Entry;
+use crate::daemon::jobs::entry::{Entry, State};
 use crate::failure::Code;
 use crate::loader::Rejected;
 
@@ -51,7 +51,7 @@ pub(super) fn located(mut reply: Reply, entry: &Entry) -> Reply {
 /// Jobs, newest first. `after` is the last one of the list before.
 pub(super) fn list(call: &Call) -> Result<Reply, Problem> {
     let limit = number(call, "limit", LISTED, LISTED_MAX)?;
-    let state = call.parameter("state");
+    let state = call.parameter("state").map(|word| state_of(&word)).transpose()?;
     let after = call.parameter("after");
     let mut entries = call.service.jobs.all();
     if let Some(after) = after {
@@ -59,12 +59,20 @@ pub(super) fn list(call: &Call) -> Result<Reply, Problem> {
         let index = index.ok_or_else(|| Problem::new(Code::JobUnknown, format!("there is no job {after}")))?;
         entries.drain(..=index);
     }
-    entries.retain(|entry| state.as_deref().is_none_or(|state| entry.state().word() == state));
+    entries.retain(|entry| state.is_none_or(|state| entry.state() == state));
     let more = entries.len() > limit;
     entries.truncate(limit);
     let next = entries.last().filter(|_| more).map(|entry| entry.id.clone());
     let jobs: Vec<Value> = entries.iter().map(|entry| entry.view()).collect();
     Ok(body::json(StatusCode::OK, &json!({"jobs": jobs, "next": next})))
+}
+
+fn state_of(word: &str) -> Result<State, Problem> {
+    serde_json::from_value(word.into()).map_err(|_| {
+        let hint =
+            "waiting, running, finished, already_loaded, rejected, failed, in_doubt, interrupted and cancelled are";
+        Problem::new(Code::RequestWrong, format!("`{word}` is no state of a job")).with_hint(hint)
+    })
 }
 
 pub(super) fn number(call: &Call, name: &str, usual: usize, max: usize) -> Result<usize, Problem> {

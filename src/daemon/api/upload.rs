@@ -181,7 +181,8 @@ fn answered(entry: &Entry, outcome: &Outcome, key: &str, came: Came) -> Reply {
         let detail = error.as_ref().map_or_else(|| outcome.state.word().to_owned(), |error| error.message.clone());
         let problem =
             Problem::new(code, detail).with("report", json!(outcome.report)).with("id", entry.id.as_str().into());
-        let hint = error.and_then(|error| error.hint);
+        // What is said of a command that was interrupted is no help here.
+        let hint = error.and_then(|error| error.hint).filter(|_| code != Code::Interrupted);
         let problem = problem.with_hint(hint.as_deref().unwrap_or("send it again under the same key"));
         let problem = match came {
             Came::Whole => problem,

@@ -87,8 +87,10 @@ impl Ask {
             Some(Value::String(text)) => Ok(Some(text.clone())),
             Some(_) => Err(wrong(format!("`{name}` is no text"), "write it in quotes")),
         };
-        let needed =
-            |name: &str| text(name)?.ok_or_else(|| wrong(format!("`{name}` is missing"), "every job needs it"));
+        let needed = |name: &str| {
+            let given = text(name)?.filter(|text| !text.is_empty());
+            given.ok_or_else(|| wrong(format!("`{name}` is missing"), "every job needs it"))
+        };
         let target = chosen(config, text("target")?, text("to")?)?;
         let (database, table) = (needed("database")?, needed("table")?);
         allowed(config, &target, &database)?;

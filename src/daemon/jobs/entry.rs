@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::ask::Ask;
 use super::tally::Seen;
@@ -101,6 +101,16 @@ struct Now {
     outcome: Option<Outcome>,
     progress: Option<Arc<Progress>>,
     seen: Seen,
+    /// Where it has been tried in vain.
+    put_off: Option<PutOff>,
+}
+
+/// When and why a job waits that has been tried in vain.
+struct PutOff {
+    tries: u32,
+    next_try_at: String,
+    job: Option<String>,
+    outcome: Outcome,
 }
 
 /// One request.
@@ -112,6 +122,8 @@ pub(in crate::daemon) struct Entry {
     pub(super) cancel: watch::Sender<bool>,
     /// Whether somebody wants it not to go on, and not only the service to stop.
     pub(super) unwanted: AtomicBool,
+    /// Says that it is to be tried at once.
+    pub(super) now_please: Notify,
     /// Says that it is over.
     over: watch::Sender<bool>,
     job: OnceLock<String>,
@@ -128,6 +140,7 @@ impl Entry {
             drain: watch::channel(false).0,
             cancel: watch::channel(false).0,
             unwanted: AtomicBool::new(false),
+            now_please: Notify::new(),
             over: watch::channel(false).0,
             job,
             now: Mutex::new(Now {
@@ -138,6 +151,7 @@ impl Entry {
                 outcome: None,
                 progress: None,
                 seen: Seen::default(),
+                put_off: None,
             }),
         }
     }
@@ -163,9 +177,10 @@ impl Entry {
     /// The job that it became, where that is known.
     pub(in crate::daemon) fn job(&self) -> Option<String> {
         let named = || self.progress().and_then(|progress| progress.job.get().cloned());
+        let before = || self.lock().put_off.as_ref()?.job.clone();
         let reported =
             || Some(self.lock().outcome.as_ref()?.report.as_ref()?.job.clone()).filter(|job| !job.is_empty());
-        self.job.get().cloned().or_else(named).or_else(reported)
+        self.job.get().cloned().or_else(named).or_else(before).or_else(reported)
     }
 
     pub(super) fn progress(&self) -> Option<Arc<Progress>> {
@@ -186,12 +201,29 @@ impl Entry {
         entry.started_at = Some(now);
         entry.started = Some(SystemClock.instant());
         entry.progress = Some(progress);
+        entry.seen = Seen::default();
+        entry.put_off = None;
+    }
+
+    /// Has it wait for its next try. What it became and how it ended last is kept until then.
+    pub(super) fn put_off(&self, tries: u32, next_try_at: String, outcome: Outcome) {
+        let job = self.job();
+        let mut entry = self.lock();
+        entry.state = State::Waiting;
+        (entry.started_at, entry.started, entry.progress) = (None, None, None);
+        entry.put_off = Some(PutOff { tries, next_try_at, job, outcome });
+    }
+
+    /// How its last try ended, where it waits for another one.
+    pub(super) fn last_try(&self) -> Option<Outcome> {
+        self.lock().put_off.as_ref().map(|put_off| put_off.outcome.clone())
     }
 
     pub(super) fn end(&self, now: String, outcome: Outcome) {
         let mut entry = self.lock();
         entry.state = outcome.state;
         entry.ended_at = Some(now);
+        entry.put_off = None;
         entry.outcome = Some(outcome);
         drop(entry);
         self.over.send_replace(true);
@@ -225,7 +257,8 @@ impl Entry {
     pub(in crate::daemon) fn view(&self) -> Value {
         let job = self.job();
         let now = self.lock();
-        let error = now.outcome.as_ref().and_then(Outcome::error);
+        let last = now.outcome.as_ref().or(now.put_off.as_ref().map(|put_off| &put_off.outcome));
+        let error = last.and_then(Outcome::error);
         let error = error.map(|error| json!({"code": error.code, "message": error.message, "hint": error.hint}));
         json!({
             "id": self.id,
@@ -241,6 +274,8 @@ impl Entry {
             "ended_at": now.ended_at,
             "progress": now.progress.as_ref().zip(now.started).map(|(progress, started)| shown(&now, progress, started)),
             "error": error,
+            "tries": now.put_off.as_ref().map(|put_off| put_off.tries),
+            "next_try_at": now.put_off.as_ref().map(|put_off| &put_off.next_try_at),
         })
     }
 }

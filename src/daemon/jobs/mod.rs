@@ -9,6 +9,7 @@
 //! A request and the job that it becomes are two things: the job is what the loader makes of inputs, target and settings, so
 //! that asking twice for the same work loads it once; and `shipload status`, `resume` and `cancel` know it, too.
 
+pub(super) mod again;
 pub(super) mod ask;
 pub(super) mod entry;
 mod roots;
@@ -272,6 +273,7 @@ impl Jobs {
     pub(super) async fn cancel(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<(), Problem> {
         match entry.state() {
             State::Waiting | State::Running => {
+                let was_tried = entry.last_try().is_some();
                 entry.unwanted.store(true, Ordering::Relaxed);
                 // What is at work looks there itself; the command line sees it there, too.
                 if let Some(found) = self.in_journal(entry).map_err(|error| Problem::of(&error))? {
@@ -279,6 +281,9 @@ impl Jobs {
                     cancelled.map_err(|error| Problem::of(&error))?;
                 }
                 entry.cancel.send_replace(true);
+                if was_tried {
+                    tokio::spawn(Arc::clone(self).settle_when_over(Arc::clone(entry)));
+                }
                 Ok(())
             }
             State::Finished | State::AlreadyLoaded => {
@@ -289,16 +294,28 @@ impl Jobs {
         }
     }
 
+    /// Settles what the last try of a cancelled one has left open. The target may still be away.
+    async fn settle_when_over(self: Arc<Self>, entry: Arc<Entry>) {
+        entry.over().await;
+        if let Err(problem) = self.settle(&entry).await {
+            tracing::warn!(id = entry.id, code = %problem.code(), "cancelled, but not settled: {}", problem.detail());
+        }
+    }
+
     fn in_journal(&self, entry: &Entry) -> Result<Option<crate::loader::JobEntry>, JournalError> {
         let Some(job) = entry.job().and_then(|job| job.parse().ok()) else { return Ok(None) };
         tokio::task::block_in_place(|| self.journal.job(&job))
     }
 
-    /// Goes on with one that has ended before its time.
+    /// Goes on with one that has ended before its time, or is to be tried again later.
     pub(super) fn resume(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<Arc<Entry>, Problem> {
         self.is_open()?;
         let refused = |what: &str, hint: &str| Err(Problem::new(Code::NotResumable, what).with_hint(hint));
         match entry.state() {
+            State::Waiting if entry.last_try().is_some() => {
+                entry.now_please.notify_one();
+                return Ok(Arc::clone(entry));
+            }
             State::Waiting | State::Running => return refused("the job is at work", "wait for it"),
             State::Finished | State::AlreadyLoaded => {
                 return refused("the job has finished", "there is nothing left to do");

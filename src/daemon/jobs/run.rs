@@ -1,12 +1,15 @@
 //! One job of the service from its turn to its outcome.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tracing::Instrument as _;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
-use super::ask::Kind;
+use super::again::Tries;
+use super::ask::{Ask, Kind};
 use super::entry::{Entry, Outcome, State};
 use super::{Jobs, claim, roots, tally};
 use crate::clock::{Clock as _, SystemClock, rfc3339};
@@ -16,7 +19,7 @@ use crate::failure::{Code, Failure, chain};
 use crate::loader::{self, Brought, Ended, Fixed, JobEntry, JobSpec, Loader, Turn, Unsettled};
 use crate::model::ByteCount;
 use crate::model::report::ErrorReport;
-use crate::telemetry::metric;
+use crate::telemetry::{ended, metric};
 
 /// A loader and what it is to do.
 struct Ready {
@@ -29,33 +32,69 @@ struct Ready {
 impl Jobs {
     /// Runs a request for files, or goes on with what an upload has left, when its turn comes.
     pub(super) fn spawn(self: &Arc<Self>, entry: Arc<Entry>) {
-        let config = self.config();
-        let span = tracing::info_span!("request", id = entry.id, job = tracing::field::Empty);
-        let args = match entry.ask.import(&config, &self.state_folder, &self.rejects_folder) {
-            Ok(args) => args,
-            // It was checked when it was accepted; the configuration has changed since.
-            Err(problem) => return span.in_scope(|| self.end(&entry, refused(&problem))),
-        };
-        let turn = self.supervisor.turn(claim(&config, &entry.ask, args.memory.0));
+        let span = span(&entry);
+        // It has its place in the line when this returns.
+        let first = self.attempt(&entry);
         let jobs = Arc::clone(self);
         let at_work = AtWork::begin(&self.at_work);
         let work = async move {
+            let mut outcome = first.await;
+            let mut tries = Tries::default();
+            while let Some(pause) = jobs.pause(&entry, &outcome, &mut tries) {
+                jobs.put_off(&entry, outcome, &tries, pause);
+                outcome = if entry.waited(pause).await { jobs.attempt(&entry).await } else { never_begun(&entry) };
+            }
+            jobs.end(&entry, outcome);
+            drop(at_work);
+        };
+        tokio::spawn(work.instrument(span));
+    }
+
+    /// One try at a request for files, when its turn comes.
+    fn attempt(self: &Arc<Self>, entry: &Arc<Entry>) -> impl Future<Output = Outcome> + Send + use<> {
+        let config = self.config();
+        let args = entry.ask.import(&config, &self.state_folder, &self.rejects_folder);
+        let args = args.map(|args| (self.supervisor.turn(claim(&config, &entry.ask, args.memory.0)), args));
+        let (jobs, entry) = (Arc::clone(self), Arc::clone(entry));
+        async move {
+            let (turn, args) = match args {
+                Ok(args) => args,
+                // It was checked when it was accepted; the configuration has changed since.
+                Err(problem) => return refused(&problem),
+            };
             let began = SystemClock.instant();
             let mut stop = entry.stop();
             tokio::select! {
                 biased;
-                () = said(&mut stop.cancel) => jobs.end(&entry, never_begun(&entry)),
+                () = said(&mut stop.cancel) => never_begun(&entry),
                 // It keeps its place in the journal for the next service.
-                () = said(&mut stop.drain) => jobs.end(&entry, never_begun(&entry)),
+                () = said(&mut stop.drain) => never_begun(&entry),
                 turn = turn => {
                     let waited = SystemClock.instant() - began;
                     jobs.metrics.observe(&metric::PHASE, &[&entry.ask.target, "wait"], waited.as_secs_f64());
-                    jobs.run(&entry, args, None, turn).await;
+                    jobs.run(&entry, args, None, turn).await
                 }
             }
-            drop(at_work);
-        };
-        tokio::spawn(work.instrument(span));
+        }
+    }
+
+    /// How long to wait before a request is tried again; none where it is over.
+    fn pause(&self, entry: &Entry, outcome: &Outcome, tries: &mut Tries) -> Option<Duration> {
+        // Whoever sends an upload tries again, and would be told that it is at work.
+        let ours = entry.ask.kind == Kind::Files && !entry.is_unwanted();
+        let retry_for = if ours { self.config().jobs.retry_for } else { Duration::ZERO };
+        tries.after(outcome, SystemClock.instant(), retry_for)
+    }
+
+    /// Says that a request waits for its next try, and why.
+    fn put_off(&self, entry: &Entry, outcome: Outcome, tries: &Tries, pause: Duration) {
+        tally::count(&self.metrics, entry);
+        let code = outcome.error().map(|error| error.code.clone()).unwrap_or_default();
+        self.metrics.add(&metric::JOBS_PUT_OFF, &[&entry.ask.target, &code], 1.0);
+        let (seconds, tries) = (pause.as_secs(), tries.count());
+        tracing::warn!(code, tries, "the job is tried again in {seconds} s");
+        entry.put_off(tries, rfc3339(SystemClock.now() + pause), outcome);
+        self.tell(entry);
     }
 
     /// Waits for the turn of an upload.
@@ -83,14 +122,15 @@ impl Jobs {
 
     /// Runs an upload whose turn has come. It goes on when whoever sends it is gone: as far as it was sent.
     pub(in crate::daemon) fn spawn_upload(self: &Arc<Self>, entry: Arc<Entry>, brought: Brought, turn: Turn) {
-        let span = tracing::info_span!("request", id = entry.id, job = tracing::field::Empty);
+        let span = span(&entry);
         let jobs = Arc::clone(self);
         let at_work = AtWork::begin(&self.at_work);
         let work = async move {
-            match entry.ask.import(&jobs.config(), &jobs.state_folder, &jobs.rejects_folder) {
+            let outcome = match entry.ask.import(&jobs.config(), &jobs.state_folder, &jobs.rejects_folder) {
                 Ok(args) => jobs.run(&entry, args, Some(brought), turn).await,
-                Err(problem) => jobs.end(&entry, refused(&problem)),
-            }
+                Err(problem) => refused(&problem),
+            };
+            jobs.end(&entry, outcome);
             drop(at_work);
         };
         tokio::spawn(work.instrument(span));
@@ -101,7 +141,7 @@ impl Jobs {
         self.end(entry, Outcome { state: State::Interrupted, ..refused(problem) });
     }
 
-    async fn run(self: &Arc<Self>, entry: &Arc<Entry>, args: ImportArgs, brought: Option<Brought>, turn: Turn) {
+    async fn run(&self, entry: &Arc<Entry>, args: ImportArgs, brought: Option<Brought>, turn: Turn) -> Outcome {
         let outcome = match self.prepare(entry, args, brought).await {
             Ok(Some(ready)) => self.load(entry, *ready).await,
             // Whoever sends it has the rest of it.
@@ -110,7 +150,7 @@ impl Jobs {
         };
         // Given back before the end is told: whoever hears of it may count on it.
         drop(turn);
-        self.end(entry, outcome);
+        outcome
     }
 
     /// What it takes to run it; none for an upload of which there is nothing to send.
@@ -195,6 +235,7 @@ impl Jobs {
     /// Writes down how one has ended, and tells of it.
     fn end(&self, entry: &Entry, outcome: Outcome) {
         let now = SystemClock.now();
+        note(&outcome);
         tally::count(&self.metrics, entry);
         tally::count_end(&self.metrics, entry, &outcome);
         // What the service itself has interrupted is not over: the next one goes on with it.
@@ -247,7 +288,9 @@ impl Jobs {
             error: outcome.and_then(|outcome| outcome.error),
         };
         entry.unwanted.store(true, std::sync::atomic::Ordering::Relaxed);
-        self.end(entry, outcome);
+        if entry.state() != State::Cancelled {
+            self.end(entry, outcome);
+        }
         Ok(())
     }
 
@@ -283,14 +326,68 @@ pub(in crate::daemon) fn here<R>(work: impl Future<Output = R>) -> R {
     tokio::task::block_in_place(|| Handle::current().block_on(work))
 }
 
+impl Entry {
+    /// Waits for the time of its next try, or until somebody wants it now. Returns whether it is to be made.
+    async fn waited(&self, pause: Duration) -> bool {
+        let mut stop = self.stop();
+        tokio::select! {
+            biased;
+            () = said(&mut stop.cancel) => false,
+            () = said(&mut stop.drain) => false,
+            () = self.now_please.notified() => true,
+            () = tokio::time::sleep(pause) => true,
+        }
+    }
+}
+
 async fn said(word: &mut watch::Receiver<bool>) {
     // Its sender is the entry, which whoever waits here holds.
     let _ = word.wait_for(|said| *said).await;
 }
 
+/// What log lines are named after, and traces begin with.
+fn span(entry: &Entry) -> Span {
+    let Ask { kind, target, database, table, .. } = &entry.ask;
+    tracing::info_span!(
+        "job",
+        id = entry.id,
+        job = Empty,
+        ?kind,
+        target,
+        database,
+        table,
+        rows_read = Empty,
+        rows_loaded = Empty,
+        rows_rejected = Empty,
+        bytes_read = Empty,
+        bytes_sent = Empty,
+        outcome = Empty,
+        code = Empty,
+        otel.status_code = Empty,
+    )
+}
+
+/// Notes on the span of a job how it has ended.
+fn note(outcome: &Outcome) {
+    let span = Span::current();
+    if let Some(report) = &outcome.report {
+        span.record("rows_read", report.rows_read).record("rows_loaded", report.rows_loaded);
+        span.record("rows_rejected", report.rows_rejected);
+        span.record("bytes_read", report.bytes_read).record("bytes_sent", report.bytes_sent);
+    }
+    let code = outcome.error().and_then(|error| Code::ALL.iter().find(|code| code.as_str() == error.code));
+    ended(&span, outcome.state.word(), code.copied());
+}
+
+/// How one ends that is not begun, or not begun again.
 fn never_begun(entry: &Entry) -> Outcome {
     let state = if entry.is_unwanted() { State::Cancelled } else { State::Interrupted };
-    Outcome { state, report: None, error: None }
+    let last = entry.last_try();
+    Outcome {
+        state,
+        report: last.as_ref().and_then(|last| last.report.clone()),
+        error: last.and_then(|last| last.error),
+    }
 }
 
 fn refused(problem: &Problem) -> Outcome {

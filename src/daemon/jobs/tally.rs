@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::entry::{Entry, Outcome, State};
-use crate::model::LoadState;
 use crate::telemetry::{Progress, Registry, metric};
 
 /// What was counted of a job already.
@@ -50,16 +49,7 @@ pub(super) fn count_end(metrics: &Registry, entry: &Entry, outcome: &Outcome) {
     // What an earlier request has loaded was counted then.
     let report = outcome.report.as_ref().filter(|_| outcome.state != State::AlreadyLoaded);
     for load in report.into_iter().flat_map(|report| &report.loads).filter(|load| load.attempts > 0) {
-        let word = match load.state {
-            LoadState::Sending => "open",
-            LoadState::Prepared => "prepared",
-            LoadState::Committed => "committed",
-            LoadState::Visible => "visible",
-            LoadState::Aborted => "aborted",
-            LoadState::InDoubt => "in_doubt",
-            LoadState::Disagreed => "disagreed",
-        };
-        metrics.add(&metric::LOADS, &[target, word], 1.0);
+        metrics.add(&metric::LOADS, &[target, load.state.word()], 1.0);
     }
 }
 

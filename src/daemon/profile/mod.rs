@@ -18,6 +18,11 @@ mod sampling {
     use super::wire::{Call, Profile};
     use crate::daemon::api::profile::Form;
 
+    /// The picture of a service that did nothing.
+    const NOTHING: &str = r#"<?xml version="1.0"?>
+<svg xmlns="http://www.w3.org/2000/svg" width="400" height="40"><text x="10" y="25">no thread was at work</text></svg>
+"#;
+
     /// Takes samples for some time.
     pub(in crate::daemon) async fn cpu(time: Duration, frequency: usize, form: Form) -> Result<Vec<u8>, String> {
         // On a thread that may wait; a guard belongs to the one that made it.
@@ -37,7 +42,13 @@ mod sampling {
 
     fn written(report: &Report, frequency: i32, form: Form) -> Result<Vec<u8>, pprof::Error> {
         match form {
-            Form::Text => Ok(format!("{report:?}").into_bytes()),
+            Form::Text => {
+                let samples: isize = report.data.values().sum();
+                let seconds = report.timing.duration.as_secs_f64();
+                Ok(format!("{samples} samples in {seconds:.1} s, {frequency} a second\n{report:?}").into_bytes())
+            }
+            // The one who draws takes no picture of nothing.
+            Form::Flamegraph if report.data.is_empty() => Ok(NOTHING.into()),
             Form::Flamegraph => {
                 let mut picture = Vec::new();
                 report.flamegraph(&mut picture)?;
@@ -46,7 +57,7 @@ mod sampling {
             Form::Proto => {
                 let mut profile = Profile::new(1_000_000_000 / u64::try_from(frequency).unwrap_or(1).max(1));
                 for (frames, count) in &report.data {
-                    let calls: Vec<Call> = frames
+                    let mut calls: Vec<Call> = frames
                         .frames
                         .iter()
                         .flatten()
@@ -56,6 +67,10 @@ mod sampling {
                             line: u64::from(symbol.lineno()),
                         })
                         .collect();
+                    if calls.is_empty() {
+                        // The stack could not be walked; the time was spent all the same.
+                        calls.push(Call { function: "unknown".to_owned(), file: String::new(), line: 0 });
+                    }
                     profile.add(&calls, u64::try_from(*count).unwrap_or_default());
                 }
                 Ok(profile.bytes(report.timing.duration))

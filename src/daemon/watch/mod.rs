@@ -9,9 +9,11 @@
 //! any restart, and the loader itself looks once more whether the content is the one that is meant. The request is an
 //! ordinary one, listed and cancelled like any other.
 //!
-//! Folders are looked at by polling, everywhere: it works on network file systems, where nobody tells of changes, and what a
-//! file waits for is to settle, not to be seen. Each folder has a loop of its own, so that one that hangs holds up no other.
+//! Folders are looked at by polling, everywhere: it works on network file systems, where nobody tells of changes. Where the
+//! system does tell, the [`Bell`] has them looked at early. Each folder has a loop of its own, so that one that hangs holds up no
+//! other.
 
+mod bell;
 mod place;
 mod settle;
 
@@ -26,6 +28,7 @@ use tokio::task::{JoinHandle, JoinSet, block_in_place};
 
 use super::api::problem::Problem;
 use super::auth::hex;
+use super::jobs::again::may_pass;
 use super::jobs::ask::Ask;
 use super::jobs::entry::{Entry, Outcome, State};
 use super::service::Service;
@@ -34,13 +37,20 @@ use crate::config::service::{Disposal, Watch};
 use crate::failure::{Code, chain};
 use crate::model::JobId;
 use crate::telemetry::metric;
+use bell::Bell;
 use settle::{Known, Mark, Whole};
 
 /// How long to wait before a file is tried again whose target was not there.
 const RETRY_PAUSE: Duration = Duration::from_secs(30);
 
+/// The shortest time between two looks: many files that come together are one reason to look.
+const LOOK_PAUSE_MIN: Duration = Duration::from_millis(100);
+
 /// Hex digits of a content that go into the name of its job: 128 bits, so that no two contents meet.
 const DIGITS: usize = 32;
+
+/// Folders of one pattern in which the system is asked to tell of files, at most; it has some thousands for all programs.
+const FOLDERS_MAX: usize = 1000;
 
 /// The longest part of a table's name in it.
 const TABLE_BYTES_MAX: usize = 40;
@@ -54,7 +64,8 @@ pub(super) async fn run(service: Arc<Service>) {
         running.retain(|name, one| wanted.get(name) == Some(&one.watch));
         for (name, watch) in wanted {
             running.entry(name.clone()).or_insert_with(|| {
-                let folder = Arc::new(Folder { service: Arc::clone(&service), name, watch: watch.clone() });
+                let (service, bell) = (Arc::clone(&service), Bell::new());
+                let folder = Arc::new(Folder { service, name, watch: watch.clone(), bell });
                 Running { watch, task: tokio::spawn(folder.run()) }
             });
         }
@@ -81,6 +92,7 @@ struct Folder {
     service: Arc<Service>,
     name: String,
     watch: Watch,
+    bell: Bell,
 }
 
 /// A file that is whole.
@@ -125,7 +137,18 @@ impl Folder {
                 Err(_) => {}
             }
             while followers.try_join_next().is_some() {}
-            tokio::time::sleep(self.watch.interval).await;
+            self.rest(&known).await;
+        }
+    }
+
+    /// Waits until it is time to look again: the interval, or less where a file has settled by then, or something has come.
+    async fn rest(&self, known: &Known) {
+        let shortest = LOOK_PAUSE_MIN.min(self.watch.interval);
+        tokio::time::sleep(shortest).await;
+        let settled = known.next_whole(self.rule(), SystemClock.instant()).unwrap_or(self.watch.interval);
+        tokio::select! {
+            () = self.bell.rung() => {}
+            () = tokio::time::sleep(settled.min(self.watch.interval.saturating_sub(shortest))) => {}
         }
     }
 
@@ -134,9 +157,14 @@ impl Folder {
     }
 
     /// What lies there now. On a thread of its own: a network file system may not answer.
-    async fn look(&self) -> Result<Vec<settle::Seen>, String> {
-        let watch = self.watch.clone();
-        let looked = tokio::task::spawn_blocking(move || place::list(&watch)).await;
+    async fn look(self: &Arc<Self>) -> Result<Vec<settle::Seen>, String> {
+        let folder = Arc::clone(self);
+        let looked = tokio::task::spawn_blocking(move || {
+            // Before it is looked, so that nothing comes in between.
+            folder.bell.listen(&bell::folders(&folder.watch.glob, FOLDERS_MAX));
+            place::list(&folder.watch)
+        });
+        let looked = looked.await;
         looked.unwrap_or_else(|error| Err(error.to_string()))
     }
 
@@ -278,13 +306,10 @@ impl Folder {
 }
 
 fn fate(outcome: &Outcome, entry: &Entry) -> Fate {
-    const PASSING: [Code; 3] = [Code::TargetUnreachable, Code::TargetBusy, Code::NodeDown];
     let error = outcome.error();
     match outcome.state {
         state if state.is_done() => Fate::Loaded,
-        State::Failed if error.is_some_and(|error| PASSING.iter().any(|code| code.as_str() == error.code)) => {
-            Fate::Later
-        }
+        State::Failed if may_pass(outcome) => Fate::Later,
         State::Interrupted | State::Cancelled => Fate::Left,
         state => {
             let mut text = match error {

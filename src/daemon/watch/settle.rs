@@ -54,6 +54,14 @@ struct State {
     since: Instant,
     /// Whether somebody takes care of it.
     taken: bool,
+    /// Whether it was whole before, and could not be taken care of.
+    released: bool,
+}
+
+impl State {
+    fn new(mark: Mark, now: Instant) -> Self {
+        Self { mark, since: now, taken: false, released: false }
+    }
 }
 
 impl Known {
@@ -63,9 +71,9 @@ impl Known {
         self.0.retain(|path, _| there.contains(path));
         let mut found = Vec::new();
         for Seen { path, mark, marked } in seen {
-            let state = self.0.entry(path.clone()).or_insert(State { mark, since: now, taken: false });
+            let state = self.0.entry(path.clone()).or_insert(State::new(mark, now));
             if state.mark != mark {
-                *state = State { mark, since: now, taken: false };
+                *state = State::new(mark, now);
             }
             let is_whole = match whole {
                 Whole::Marked => marked,
@@ -83,8 +91,15 @@ impl Known {
     /// Lets go of a file that could not be taken care of; it has to settle once more.
     pub(super) fn release(&mut self, path: &Path, now: Instant) {
         if let Some(state) = self.0.get_mut(path) {
-            (state.taken, state.since) = (false, now);
+            (state.taken, state.released, state.since) = (false, true, now);
         }
+    }
+
+    /// How long until the next file is whole, if nobody writes to it. One that was released waits for the next look.
+    pub(super) fn next_whole(&self, whole: Whole, now: Instant) -> Option<Duration> {
+        let Whole::Settled(time) = whole else { return None };
+        let settling = self.0.values().filter(|state| !state.taken && !state.released);
+        settling.map(|state| time.saturating_sub(now - state.since)).min()
     }
 }
 
@@ -138,5 +153,26 @@ mod tests {
         assert_eq!((look(&mut known, 0), look(&mut known, 1), look(&mut known, 2)), (0, 1, 0));
         known.release(Path::new("a"), at(2));
         assert_eq!((look(&mut known, 2), look(&mut known, 3)), (0, 1));
+    }
+
+    #[test]
+    fn the_next_look_is_when_a_file_has_settled_and_none_is_early_for_one_that_could_not_be_taken() {
+        let start = SystemClock.instant();
+        let (rule, mut known) = (Whole::Settled(Duration::from_secs(9)), Known::default());
+        let next = |known: &Known, second| known.next_whole(rule, start + Duration::from_secs(second));
+        assert_eq!(next(&known, 0), None);
+        known.look(vec![seen("a", 1, false)], rule, start);
+        known.look(vec![seen("a", 1, false), seen("b", 1, false)], rule, start + Duration::from_secs(5));
+        assert_eq!(next(&known, 6), Some(Duration::from_secs(3)), "a");
+        assert_eq!(
+            known.look(vec![seen("a", 1, false), seen("b", 1, false)], rule, start + Duration::from_secs(9)).len(),
+            1
+        );
+        assert_eq!(next(&known, 10), Some(Duration::from_secs(4)), "b");
+        assert_eq!(next(&known, 99), Some(Duration::ZERO), "b");
+        known.look(vec![seen("a", 1, false)], rule, start + Duration::from_secs(99));
+        known.release(Path::new("a"), start + Duration::from_secs(99));
+        assert_eq!(next(&known, 100), None);
+        assert_eq!(known.next_whole(Whole::Marked, start), None);
     }
 }
