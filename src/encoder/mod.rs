@@ -1,10 +1,10 @@
 //! Batches to bytes: the text that travels to the server.
 //!
 //! ```text
-//!  Batch ─▶ cells ─▶ csv | json ─▶ text
-//!           typed      │  nested: lists, maps
-//!           slices     │  scalar: numbers, dates     └─▶ aside: rows this format cannot carry
-//!                      └─ escape: strings
+//!  Batch ─▶ cells ─▶ slots ─▶ csv | json ─▶ room ─▶ text
+//!           typed    64 rows    │  escape: strings
+//!           slices   of a       └─ nested: lists, maps   └─▶ aside: rows this format cannot carry
+//!                    column by scalar: numbers, dates
 //! ```
 //!
 //! Two formats (SR §6). *CSV*, profile A: `,` between fields, strings in `"` with `\` before each `"` and `\`, `\n` after

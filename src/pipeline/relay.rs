@@ -180,7 +180,7 @@ impl Courier {
         }
         let Out { mut rows, kept, .. } = out;
         self.slow.flush(&mut rows);
-        rows.as_it_is = kept.as_it_is();
+        rows.as_it_is = kept.untouched();
         rows.lines = self.walk.line();
         rows
     }

@@ -140,7 +140,7 @@ impl JsonRelay {
             break;
         }
         self.slow.flush(&mut rows);
-        rows.as_it_is = kept.as_it_is();
+        rows.as_it_is = kept.untouched();
         rows
     }
 

@@ -101,7 +101,7 @@ impl<'a> Kept<'a> {
     }
 
     /// The rows, if all are where they were.
-    pub(super) fn as_it_is(self) -> Option<Bytes> {
+    pub(super) fn untouched(self) -> Option<Bytes> {
         self.up_to.map(|end| self.block.slice(..end))
     }
 }
