@@ -208,12 +208,14 @@ impl<B: Blocks> ColumnarReader<B> {
     }
 }
 
-/// How many rows of a block make a batch. It follows from the values alone, not from how memory happens to be allocated,
-/// so that the same input is always cut alike (LABEL-1).
+/// How many rows of a block make a batch: all batches of a block have as many, so that what is made of them fits the buffers
+/// of those before. It follows from the values alone, not from how memory happens to be allocated, so that the same input is
+/// always cut alike (LABEL-1).
 fn step(rows: &RecordBatch) -> usize {
     let bytes: usize = rows.columns().iter().map(bytes).sum();
-    let fitting = rows.num_rows().saturating_mul(BATCH_BYTES_TARGET) / bytes.max(1);
-    fitting.clamp(1, BATCH_ROWS_MAX)
+    let count = rows.num_rows();
+    let batches = bytes.div_ceil(BATCH_BYTES_TARGET).max(count.div_ceil(BATCH_ROWS_MAX)).max(1);
+    count.div_ceil(batches).max(1)
 }
 
 fn bytes(column: &ArrayRef) -> usize {
