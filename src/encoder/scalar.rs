@@ -123,14 +123,18 @@ pub(super) fn short_decimal(value: i64, scale: u8, to: &mut Window, at: usize) -
     let Some(power) = POWERS.get(usize::from(scale)) else { return decimal(value.into(), scale, to, at) };
     let at = minus(value < 0, to, at);
     let value = value.unsigned_abs();
-    // Most money has two digits there, and a division by what the compiler knows is none.
-    let (whole, fraction) = if scale == 2 { (value / 100, value % 100) } else { (value / power, value % power) };
-    let at = digits(whole, to, at);
+    if scale == 2 {
+        // Most money has two digits there, and a division by what the compiler knows is none.
+        let at = digits(value / 100, to, at);
+        put(to, at, (u64::from(b'.') | pair((value % 100) as u32) << 8).to_le_bytes());
+        return at + 3;
+    }
+    let at = digits(value / power, to, at);
     if scale == 0 {
         return at;
     }
     // The point, and behind it the last `scale` of eight digits.
-    let fraction = (eight_digits(fraction as u32) | ZEROS) >> (8 * (8 - usize::from(scale)));
+    let fraction = (eight_digits((value % power) as u32) | ZEROS) >> (8 * (8 - usize::from(scale)));
     put(to, at, [b'.']);
     put(to, at + 1, fraction.to_le_bytes());
     at + 1 + usize::from(scale)
