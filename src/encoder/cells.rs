@@ -10,7 +10,7 @@ use arrow::datatypes::{
 };
 
 use super::room::{Window, put_text};
-use super::slots::{Frame, SLOTS, Slots};
+use super::slots::{Frame, Slots};
 use super::{Unfit, escape, scalar};
 use crate::model::ColumnType;
 
@@ -129,7 +129,7 @@ impl<'a> Cells<'a> {
     /// Writes numbers or dates of these rows into slots.
     pub(super) fn fill(&self, rows: Range<usize>, frame: &Frame, slots: &mut Slots) {
         if let Values::Scalar(scalar) = &self.values {
-            slots.resize(SLOTS);
+            slots.resize(rows.len());
             scalar.fill(rows, self.nulls, frame, slots);
         }
     }

@@ -52,7 +52,7 @@ impl Encoder for Csv {
         let mut columns: Vec<_> =
             columns.map(|((ty, slots), array)| (Cells::resolve(ty, array.as_ref()), slots)).collect();
         let mut room = Room::new(out, columns.len() * WINDOW);
-        for block in blocks(batch.num_rows()) {
+        for block in blocks(batch) {
             for (cells, slots) in &mut columns {
                 cells.fill(block.clone(), &FRAME, slots);
             }

@@ -41,20 +41,80 @@ fn replace(bytes: &[u8], out: &mut Vec<u8>, special: impl Fn(u8) -> bool, escape
     copy::append(rest, out);
 }
 
+/// For each byte what stands behind a `\` in its place; zero for those that stand for themselves, [`CODE`] for those that are
+/// written as their number.
+pub(super) type Letters = [u8; 256];
+
+/// `\u00` and two digits.
+const CODE: u8 = b'u';
+
+/// Bytes that are escaped at a time.
+pub(super) const ESCAPED: usize = 64;
+
+/// What becomes of so many bytes at most.
+pub(super) const ESCAPED_ROOM: usize = 6 * ESCAPED;
+
+/// Writes bytes with a `\` before each one that needs it, and returns where they end.
+///
+/// The `\` is written before every byte, and stays only where it is needed: which bytes that are, nobody can foresee, least of
+/// all the processor.
+///
+/// # Panics
+/// When there are more bytes than [`ESCAPED`].
+#[inline]
+pub(super) fn escaped(bytes: &[u8], letters: &Letters, to: &mut [u8; ESCAPED_ROOM]) -> usize {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let mut end = 0;
+    for byte in bytes {
+        let letter = letters[usize::from(*byte)];
+        to[end] = b'\\';
+        end += usize::from(letter != 0);
+        to[end] = if letter == 0 { *byte } else { letter };
+        end += 1;
+        if letter == CODE {
+            let digits = [b'0', b'0', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
+            to[end..end + digits.len()].copy_from_slice(&digits);
+            end += digits.len();
+        }
+    }
+    end
+}
+
+/// Appends a text in quotes.
+#[inline]
+fn quoted(text: &[u8], out: &mut Vec<u8>, special: impl Fn(u8) -> bool, letters: &Letters) {
+    out.push(b'"');
+    if find(text, special).is_none() {
+        copy::append(text, out);
+    } else {
+        let mut piece = [0; ESCAPED_ROOM];
+        for part in text.chunks(ESCAPED) {
+            let end = escaped(part, letters, &mut piece);
+            out.extend_from_slice(&piece[..end]);
+        }
+    }
+    out.push(b'"');
+}
+
+const CSV_LETTERS: Letters = {
+    let mut letters = [0; 256];
+    letters[b'"' as usize] = b'"';
+    letters[b'\\' as usize] = b'\\';
+    letters
+};
+
 /// A quoted CSV field of profile A (SR §6.5): `\` before each `"` and `\`.
 ///
 /// Only these two: the escape byte before anything else would end the quoting (SR §6.3).
 #[inline]
 pub(super) fn csv_field(text: &[u8], out: &mut Vec<u8>) {
-    out.push(b'"');
-    replace(text, out, csv_special, |byte, out| out.extend_from_slice(&[b'\\', byte]));
-    out.push(b'"');
+    quoted(text, out, csv_special, &CSV_LETTERS);
 }
 
 /// The same, written at a place.
 #[inline]
 pub(super) fn put_csv_field(text: &[u8], room: &mut Room<'_>, at: usize) -> usize {
-    room.put_quoted(at, text, csv_special, csv_field)
+    room.put_quoted(at, text, csv_special, &CSV_LETTERS)
 }
 
 #[inline]
@@ -69,38 +129,34 @@ pub(super) fn csv_element(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
+const JSON_LETTERS: Letters = {
+    let mut letters = CSV_LETTERS;
+    let mut control = 0;
+    while control < 0x20 {
+        letters[control] = CODE;
+        control += 1;
+    }
+    letters[b'\n' as usize] = b'n';
+    letters[b'\r' as usize] = b'r';
+    letters[b'\t' as usize] = b't';
+    letters
+};
+
 /// A JSON string: `"`, `\` and control characters escaped, everything else as it is.
 #[inline]
 pub(super) fn json_string(text: &[u8], out: &mut Vec<u8>) {
-    out.push(b'"');
-    replace(text, out, json_special, json_escape);
-    out.push(b'"');
+    quoted(text, out, json_special, &JSON_LETTERS);
 }
 
 /// The same, written at a place.
 #[inline]
 pub(super) fn put_json_string(text: &[u8], room: &mut Room<'_>, at: usize) -> usize {
-    room.put_quoted(at, text, json_special, json_string)
+    room.put_quoted(at, text, json_special, &JSON_LETTERS)
 }
 
 #[inline]
 fn json_special(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
-}
-
-fn json_escape(byte: u8, out: &mut Vec<u8>) {
-    let letter = match byte {
-        b'"' | b'\\' => byte,
-        b'\n' => b'n',
-        b'\r' => b'r',
-        b'\t' => b't',
-        _ => {
-            const HEX: &[u8; 16] = b"0123456789abcdef";
-            let (high, low) = (HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]);
-            return out.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
-        }
-    };
-    out.extend_from_slice(&[b'\\', letter]);
 }
 
 /// A JSON document on one line. Line ends can only stand between its tokens, where a space does as well.

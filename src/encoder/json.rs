@@ -69,7 +69,7 @@ impl Encoder for Json {
             columns.map(|((ty, key, slots), array)| (Cells::resolve(ty, array.as_ref()), &*key, slots)).collect();
         let row_bytes_max = columns.iter().map(|(_, key, _)| key.blocks.as_flattened().len() + WINDOW).sum();
         let mut room = Room::new(out, row_bytes_max);
-        for block in blocks(batch.num_rows()) {
+        for block in blocks(batch) {
             for (cells, _, slots) in &mut columns {
                 let quoted = matches!(&cells.values, Values::Scalar(scalar) if scalar.is_json_string());
                 cells.fill(block.clone(), &Frame { null: &NULL, quoted, tail: None }, slots);

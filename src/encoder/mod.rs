@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  Batch ─▶ cells ─▶ slots ─▶ csv | json ─▶ room ─▶ text
-//!           typed    64 rows    │  escape: strings
+//!           typed    some rows  │  escape: strings
 //!           slices   of a       └─ nested: lists, maps   └─▶ aside: rows this format cannot carry
 //!                    column by scalar: numbers, dates
 //! ```
@@ -43,7 +43,6 @@ use arrow::record_batch::RecordBatch;
 
 pub use self::carry::{binary_columns, carries, wire_for};
 use self::room::Room;
-use self::slots::SLOTS;
 use crate::model::{Column, WireFormat};
 
 /// Turns rows into text.
@@ -108,9 +107,10 @@ pub(crate) fn json_key(index: usize, name: &str) -> Vec<u8> {
     cells::json_key(index, name)
 }
 
-/// The rows of a batch, as many at a time as there are slots.
-fn blocks(rows: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..rows).step_by(SLOTS).map(move |first| first..rows.min(first + SLOTS))
+/// The rows of a batch, as many at a time as are written ahead.
+fn blocks(batch: &RecordBatch) -> impl Iterator<Item = Range<usize>> {
+    let (rows, step) = (batch.num_rows(), slots::rows_ahead(batch.num_columns()));
+    (0..rows).step_by(step).map(move |first| first..rows.min(first + step))
 }
 
 /// The loop that both formats share; a row that does not fit leaves no trace.

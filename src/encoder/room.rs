@@ -6,6 +6,7 @@
 //! too much is written over by what follows.
 
 use super::copy::copied;
+use super::escape::{ESCAPED, ESCAPED_ROOM, Letters, escaped};
 
 /// Bytes that hold the text of any scalar, between quotes, and what is copied too much.
 pub(crate) const WINDOW: usize = 64;
@@ -92,24 +93,36 @@ impl<'a> Room<'a> {
         at + N
     }
 
-    /// Writes a text between quotes, or what `escape` makes of it if a byte of it is special.
+    /// Writes a text between quotes, with what stands in place of each special byte.
     #[inline]
     pub(super) fn put_quoted(
         &mut self,
         at: usize,
         text: &[u8],
         special: impl Fn(u8) -> bool,
-        escape: impl Fn(&[u8], &mut Vec<u8>),
+        letters: &Letters,
     ) -> usize {
         self.reserve(at, text.len() + 2);
         let end = at + text.len() + 2;
         if let [open, place @ .., close] = &mut self.out[at..end] {
             (*open, *close) = (b'"', b'"');
             if copied(text, place, special) {
-                return self.put_made(at, |out| escape(text, out));
+                return self.put_escaped(at, text, letters);
             }
         }
         end
+    }
+
+    #[inline(never)]
+    fn put_escaped(&mut self, at: usize, text: &[u8], letters: &Letters) -> usize {
+        let mut at = at + 1;
+        for part in text.chunks(ESCAPED) {
+            self.reserve(at, ESCAPED_ROOM);
+            let to = self.out[at..].first_chunk_mut().expect("there is room for it");
+            at += escaped(part, letters, to);
+        }
+        self.reserve(at, 1);
+        self.put(at, [b'"'])
     }
 
     /// Writes what is made in another buffer.

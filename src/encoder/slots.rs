@@ -11,8 +11,19 @@ use arrow::buffer::NullBuffer;
 use super::Unfit;
 use super::room::{Room, WINDOW, Window};
 
-/// Rows that are written ahead: their slots stay in the first cache.
-pub(super) const SLOTS: usize = 64;
+/// Rows that are written ahead, at most: more of them save nothing.
+const ROWS_MAX: usize = 64;
+
+/// And at least, however many columns there are.
+const ROWS_MIN: usize = 8;
+
+/// Bytes of slots that stay in a core's own cache beside the values and the text.
+const CACHED_BYTES: usize = 256 << 10;
+
+/// How many rows of so many columns are written ahead.
+pub(super) fn rows_ahead(columns: usize) -> usize {
+    (CACHED_BYTES / (columns.max(1) * WINDOW)).clamp(ROWS_MIN, ROWS_MAX)
+}
 
 /// What a format writes around a value.
 pub(super) struct Frame {
