@@ -17,6 +17,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
+use tpchgen::csv::LineItemCsv;
 use tpchgen::generators::LineItemGenerator;
 use tpchgen_arrow::LineItemArrow;
 
@@ -100,7 +101,7 @@ impl Files {
         }
         let key = columns[0].split(' ').next().unwrap_or_default();
         format!(
-            "CREATE TABLE {name} ({}) DUPLICATE KEY ({key}) DISTRIBUTED BY HASH ({key}) BUCKETS 4 \
+            "CREATE TABLE IF NOT EXISTS {name} ({}) DUPLICATE KEY ({key}) DISTRIBUTED BY HASH ({key}) BUCKETS 4 \
              PROPERTIES ('replication_num' = '1')",
             columns.join(", ")
         )
@@ -144,11 +145,18 @@ pub(crate) fn generate(arguments: &[String]) -> Result<(), Failure> {
     let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
     writeln!(csv, "{}", names.join(","))?;
     let mut rows = 0;
-    for batch in table.batches(scale.parse()?) {
+    let scale = scale.parse()?;
+    for batch in table.batches(scale) {
         let batch = batch?;
         parquet.write(&batch)?;
-        text(&batch, &mut csv, &mut ndjson)?;
+        text(&batch, (table != Table::Lineitem).then_some(&mut csv), &mut ndjson)?;
         rows += batch.num_rows();
+    }
+    if table == Table::Lineitem {
+        // As whoever makes it with tpchgen-cli has it.
+        for item in LineItemGenerator::new(scale, 1, 1).iter() {
+            writeln!(csv, "{}", LineItemCsv::new(item))?;
+        }
     }
     parquet.close()?;
     csv.flush()?;
@@ -161,8 +169,8 @@ pub(crate) fn generate(arguments: &[String]) -> Result<(), Failure> {
     Ok(fs::write(stem.with_added_extension("rows"), summary)?)
 }
 
-/// Writes rows as CSV and as NDJSON.
-fn text(batch: &RecordBatch, csv: &mut impl Write, ndjson: &mut impl Write) -> Result<(), Failure> {
+/// Writes rows as NDJSON, and as CSV if that is not written otherwise.
+fn text(batch: &RecordBatch, mut csv: Option<&mut impl Write>, ndjson: &mut impl Write) -> Result<(), Failure> {
     let options = FormatOptions::default().with_timestamp_format(Some("%Y-%m-%d %H:%M:%S"));
     let cells: Vec<_> = batch
         .columns()
@@ -174,7 +182,7 @@ fn text(batch: &RecordBatch, csv: &mut impl Write, ndjson: &mut impl Write) -> R
         for (index, (cell, field)) in cells.iter().zip(schema.fields()).enumerate() {
             let name = serde_json::to_string(field.name())?;
             write!(ndjson, "{}{name}:", if index == 0 { '{' } else { ',' })?;
-            if index > 0 {
+            if let Some(csv) = csv.as_mut().filter(|_| index > 0) {
                 csv.write_all(b",")?;
             }
             if batch.column(index).is_null(row) {
@@ -187,9 +195,13 @@ fn text(batch: &RecordBatch, csv: &mut impl Write, ndjson: &mut impl Write) -> R
             } else {
                 serde_json::to_writer(&mut *ndjson, &value)?;
             }
-            field_of_csv(&value, csv)?;
+            if let Some(csv) = &mut csv {
+                field_of_csv(&value, csv)?;
+            }
         }
-        csv.write_all(b"\n")?;
+        if let Some(csv) = &mut csv {
+            csv.write_all(b"\n")?;
+        }
         ndjson.write_all(b"}\n")?;
     }
     Ok(())
