@@ -41,6 +41,12 @@ macro_rules! codes {
                 match self { $(Self::$name => $number),* }
             }
 
+            /// The code that is shown as this, in letters of either case.
+            #[must_use]
+            pub fn named(text: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|code| code.as_str().eq_ignore_ascii_case(text))
+            }
+
             /// What it stands for, in a few words.
             #[must_use]
             pub fn title(self) -> &'static str {

@@ -11,7 +11,7 @@ pub(in crate::cli) fn run(args: &ExplainArgs) -> Exit {
         render::result(&lines.join("\n"));
         return Exit::Success;
     };
-    let Some(code) = Code::ALL.iter().find(|code| code.as_str().eq_ignore_ascii_case(wanted)) else {
+    let Some(code) = Code::named(wanted) else {
         render::line(&format!("error: there is no code `{wanted}`\n  hint: `shipload explain` lists them all"));
         return Exit::Usage;
     };

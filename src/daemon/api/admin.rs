@@ -73,7 +73,7 @@ pub(super) fn open_api() -> Reply {
 /// The page of an error code, which problem documents name as their type.
 pub(super) fn error_page(call: &Call) -> Result<Reply, Problem> {
     let wanted = &call.segments[0];
-    let code = Code::ALL.iter().find(|code| code.as_str().eq_ignore_ascii_case(wanted));
-    let code = code.ok_or_else(|| Problem::new(Code::NothingThere, format!("there is no code {wanted}")))?;
+    let code =
+        Code::named(wanted).ok_or_else(|| Problem::new(Code::NothingThere, format!("there is no code {wanted}")))?;
     Ok(body::reply(StatusCode::OK, "text/markdown; charset=utf-8", code.page()))
 }

@@ -68,10 +68,9 @@ pub(super) fn list(call: &Call) -> Result<Reply, Problem> {
 }
 
 fn state_of(word: &str) -> Result<State, Problem> {
-    serde_json::from_value(word.into()).map_err(|_| {
-        let hint =
-            "waiting, running, finished, already_loaded, rejected, failed, in_doubt, interrupted and cancelled are";
-        Problem::new(Code::RequestWrong, format!("`{word}` is no state of a job")).with_hint(hint)
+    State::ALL.into_iter().find(|state| state.word() == word).ok_or_else(|| {
+        let hint = format!("these are: {}", State::ALL.map(State::word).join(", "));
+        Problem::new(Code::RequestWrong, format!("`{word}` is no state of a job")).with_hint(&hint)
     })
 }
 

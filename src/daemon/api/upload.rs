@@ -176,8 +176,7 @@ fn answered(entry: &Entry, outcome: &Outcome, key: &str, came: Came) -> Reply {
         body::json(StatusCode::OK, &outcome.report)
     } else {
         let error = outcome.error().cloned();
-        let code = error.as_ref().and_then(|error| Code::ALL.iter().find(|code| code.as_str() == error.code));
-        let code = code.copied().unwrap_or(Code::Interrupted);
+        let code = error.as_ref().and_then(|error| Code::named(&error.code)).unwrap_or(Code::Interrupted);
         let detail = error.as_ref().map_or_else(|| outcome.state.word().to_owned(), |error| error.message.clone());
         let problem =
             Problem::new(code, detail).with("report", json!(outcome.report)).with("id", entry.id.as_str().into());

@@ -53,8 +53,8 @@ impl Tries {
 
 /// Whether waiting may help.
 pub(in crate::daemon) fn may_pass(outcome: &Outcome) -> bool {
-    let passing = |code: &str| PASSING.iter().any(|passing| passing.as_str() == code);
-    matches!(outcome.state, State::Failed | State::InDoubt) && outcome.error().is_some_and(|error| passing(&error.code))
+    let code = outcome.error().and_then(|error| Code::named(&error.code));
+    matches!(outcome.state, State::Failed | State::InDoubt) && code.is_some_and(|code| PASSING.contains(&code))
 }
 
 #[cfg(test)]

@@ -41,6 +41,18 @@ pub(in crate::daemon) enum State {
 }
 
 impl State {
+    pub(in crate::daemon) const ALL: [Self; 9] = [
+        Self::Waiting,
+        Self::Running,
+        Self::Finished,
+        Self::AlreadyLoaded,
+        Self::Rejected,
+        Self::Failed,
+        Self::InDoubt,
+        Self::Interrupted,
+        Self::Cancelled,
+    ];
+
     pub(in crate::daemon) fn word(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",

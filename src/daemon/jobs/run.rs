@@ -375,8 +375,8 @@ fn note(outcome: &Outcome) {
         span.record("rows_rejected", report.rows_rejected);
         span.record("bytes_read", report.bytes_read).record("bytes_sent", report.bytes_sent);
     }
-    let code = outcome.error().and_then(|error| Code::ALL.iter().find(|code| code.as_str() == error.code));
-    ended(&span, outcome.state.word(), code.copied());
+    let code = outcome.error().and_then(|error| Code::named(&error.code));
+    ended(&span, outcome.state.word(), code);
 }
 
 /// How one ends that is not begun, or not begun again.

@@ -53,18 +53,27 @@ impl Bell {
         }
     }
 
-    /// Waits until it rings.
+    /// Waits until it rings; where it cannot, for ever.
     pub(super) async fn rung(&self) {
-        let Some(events) = &self.events else { return std::future::pending().await };
-        let mut buffer = [0; BUFFER_BYTES];
-        loop {
-            if events.readable().await.is_err() {
-                return std::future::pending().await;
+        if let Some(events) = &self.events {
+            match read(events).await {
+                Ok(()) => return,
+                Err(error) => self.tell(&error),
             }
-            // An error is that there is nothing to be read after all.
-            if events.try_read(&mut buffer).is_ok() {
-                return;
-            }
+        }
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Waits for events, and reads some.
+async fn read(events: &Receiver) -> io::Result<()> {
+    let mut buffer = [0; BUFFER_BYTES];
+    loop {
+        events.readable().await?;
+        match events.try_read(&mut buffer) {
+            // There was nothing after all.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            read => return read.map(drop),
         }
     }
 }
