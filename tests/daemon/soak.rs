@@ -5,8 +5,9 @@
 //! SHIPLOAD_TEST_SOAK=3600:7 …                                                         # another seed
 //! ```
 //!
-//! Each round prints the time, rows in and out, how often who was started again, and the memory; the end prints the slope of
-//! the memory over the longest life of one process. A short slice is part of the tests.
+//! In the second half of the time the service is left alive. Each round prints the time, rows in and out, how often who was
+//! started again, and the memory; the end prints the slope of the memory over the longest life of one process, but for the
+//! first quarter of it, in which it warms up. A short slice is part of the tests.
 
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
@@ -88,7 +89,7 @@ impl Run {
         csv(self.rows_in - rows, rows)
     }
 
-    fn round(&mut self, number: u32) {
+    fn round(&mut self, number: u32, let_live: bool) {
         let faults = FAULTS.replace("SEED", &self.dice.below(1 << 30).to_string());
         assert_eq!(post(&self.sandbox.as_ref().unwrap().frontend, "/sandbox/faults", "", &faults), Some(200));
         let mut files = Vec::new();
@@ -108,7 +109,7 @@ impl Run {
         let upload = self.rows();
         let address = Arc::clone(&self.address);
         let upload = thread::spawn(move || send(&address, number, &upload));
-        self.strike();
+        self.strike(let_live);
         upload.join().unwrap();
         for file in &files {
             wait_for(&format!("the end of {file}"), || (!PathBuf::from(file).exists()).then_some(()));
@@ -125,11 +126,11 @@ impl Run {
     }
 
     /// Does something to somebody, or to nobody.
-    fn strike(&mut self) {
+    fn strike(&mut self, let_live: bool) {
         thread::sleep(Duration::from_millis(self.dice.below(1500)));
         match self.dice.below(8) {
-            0 => self.restart(Service::kill),
-            1 => self.restart(|service| assert_eq!(service.stop(), 0)),
+            0 if !let_live => self.restart(Service::kill),
+            1 if !let_live => self.restart(|service| assert_eq!(service.stop(), 0)),
             2 => self.service().signal("-HUP"),
             3 => {
                 let old = self.sandbox.take().unwrap();
@@ -165,9 +166,13 @@ impl Run {
         assert_eq!((rows, ids), (self.rows_in, self.rows_in), "rows out, and how many different ones");
     }
 
-    /// MiB per hour, over the longest life of one service.
+    /// MiB per hour, over the longest life of one service, once it is warm.
     fn slope(&self) -> Option<(f64, f64)> {
-        let points = self.memory.iter().max_by_key(|points| points.len()).filter(|points| points.len() > 2)?;
+        let points = self.memory.iter().max_by_key(|points| points.len())?;
+        let points = &points[points.len() / 4..];
+        if points.len() < 3 {
+            return None;
+        }
         #[expect(clippy::cast_precision_loss, reason = "a number of rounds")]
         let count = points.len() as f64;
         let mean = |pick: fn(&(f64, f64)) -> f64| points.iter().map(pick).sum::<f64>() / count;
@@ -213,7 +218,7 @@ fn rows_in_are_rows_out_whoever_is_killed() {
     let mut run = Run::new(seed.parse().unwrap());
     let mut number = 0;
     loop {
-        run.round(number);
+        run.round(number, !time.is_zero() && run.started.elapsed() > time / 2);
         run.tell(number);
         number += 1;
         if number >= 3 && run.started.elapsed() >= time {
