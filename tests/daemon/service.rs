@@ -77,9 +77,15 @@ impl Place {
     }
 
     pub(crate) fn start(&self) -> Service {
+        self.start_with(&[])
+    }
+
+    /// The same, with more in its environment.
+    pub(crate) fn start_with(&self, variables: &[(&str, &str)]) -> Service {
         let log = self.world.path().join("log");
         let file = File::options().create(true).append(true).open(&log).unwrap();
         let mut command = self.command(&["serve", "--config", "shipload.toml"]);
+        command.envs(variables.iter().copied());
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file).spawn().unwrap();
         let mut ready = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();

@@ -12,13 +12,18 @@ fn eight_at_once(shares: &str, rows: u64, max_rate: Option<&str>, meanwhile: imp
     let place = Place::new();
     let sandbox = place.world.sandbox(&[]);
     place.configure_jobs("", shares, &target("lake", &sandbox));
-    let service = place.start();
+    // As the unit has it.
+    let service = place.start_with(&[("MIMALLOC_PURGE_DELAY", "10")]);
     let first = place.rows("first.csv", 0, 10);
     let made = service.begin(&json!({"sources": [first], "database": "demo", "table": "t", "create_table": true}));
     assert_eq!(service.end_of(&made), "finished");
     let begin = |number: u64| {
         let file = place.rows(&format!("{number}.csv"), 1_000_000 * number, rows);
-        service.begin(&json!({"sources": [file], "database": "demo", "table": "t", "max_rate": max_rate}))
+        let mut job = json!({"sources": [file], "database": "demo", "table": "t"});
+        if let Some(rate) = max_rate {
+            job["max_rate"] = rate.into();
+        }
+        service.begin(&job)
     };
     let jobs: Vec<String> = (1..=4).map(begin).collect();
     thread::scope(|scope| {
