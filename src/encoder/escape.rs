@@ -15,18 +15,23 @@ const BLOCK: usize = 16;
 /// For shorter strings, half of that.
 const HALF: usize = 8;
 
-/// Where the first byte stands that needs escaping.
+/// Whether no byte needs escaping.
 ///
 /// What is left of a string behind its last whole block is looked at as the block that ends with it: some bytes twice,
 /// none of them one by one.
 #[inline]
-fn find(bytes: &[u8], special: impl Fn(u8) -> bool) -> Option<usize> {
-    let clean = match (bytes.last_chunk::<BLOCK>(), bytes.first_chunk::<HALF>(), bytes.last_chunk::<HALF>()) {
+fn is_clean(bytes: &[u8], special: impl Fn(u8) -> bool) -> bool {
+    match (bytes.last_chunk::<BLOCK>(), bytes.first_chunk::<HALF>(), bytes.last_chunk::<HALF>()) {
         (Some(last), ..) => bytes.as_chunks::<BLOCK>().0.iter().chain([last]).all(|block| !any(block, &special)),
         (None, Some(first), Some(last)) => !any(first, &special) && !any(last, &special),
         _ => !bytes.iter().any(|byte| special(*byte)),
-    };
-    if clean { None } else { bytes.iter().position(|byte| special(*byte)) }
+    }
+}
+
+/// Where the first byte stands that needs escaping.
+#[inline]
+fn find(bytes: &[u8], special: impl Fn(u8) -> bool) -> Option<usize> {
+    if is_clean(bytes, &special) { None } else { bytes.iter().position(|byte| special(*byte)) }
 }
 
 /// Appends `bytes`, with what `escape` writes in place of each special byte.
@@ -84,7 +89,7 @@ pub(super) fn escaped(bytes: &[u8], letters: &Letters, to: &mut [u8; ESCAPED_ROO
 #[inline]
 fn quoted(text: &[u8], out: &mut Vec<u8>, special: impl Fn(u8) -> bool, letters: &Letters) {
     out.push(b'"');
-    if find(text, special).is_none() {
+    if is_clean(text, special) {
         copy::append(text, out);
     } else {
         let mut piece = [0; ESCAPED_ROOM];
@@ -211,6 +216,25 @@ mod tests {
             assert_eq!(serde_json::from_str::<String>(&written).unwrap().as_bytes(), [byte], "{written}");
             let is_raw = written.as_bytes()[1] == byte && byte != b'\\';
             assert_eq!(is_raw, byte >= 0x20 && byte != b'"' && byte != b'\\', "{written}");
+        }
+    }
+
+    #[test]
+    fn texts_of_every_length_are_escaped_alike_at_a_place_and_at_the_end() {
+        for len in 0..200 {
+            let bytes: Vec<u8> = (0..len).map(|at| b"a\"b\\\n\0"[at % 6]).collect();
+            let unescaped: String = serde_json::from_str(&text(|out| json_string(&bytes, out))).unwrap();
+            assert_eq!(unescaped.as_bytes(), bytes);
+            let placed = |put: fn(&[u8], &mut Room<'_>, usize) -> usize| {
+                text(|out| {
+                    let mut room = Room::new(out, 0);
+                    let end = put(&bytes, &mut room, 0);
+                    room.keep(end);
+                    room.end();
+                })
+            };
+            assert_eq!(placed(put_json_string), text(|out| json_string(&bytes, out)));
+            assert_eq!(placed(put_csv_field), text(|out| csv_field(&bytes, out)));
         }
     }
 
