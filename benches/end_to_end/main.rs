@@ -99,9 +99,7 @@ impl Settings {
             unchecked: String::from_utf8_lossy(&help.stdout).contains("--check"),
         })
     }
-}
 
-impl Settings {
     fn wants(&self, table: &str, row: &str) -> bool {
         let name = format!("{table}: {row}");
         self.only.split('|').any(|wanted| name.contains(wanted))

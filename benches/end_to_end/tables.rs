@@ -149,7 +149,9 @@ pub(crate) fn generate(arguments: &[String]) -> Result<(), Failure> {
     for batch in table.batches(scale) {
         let batch = batch?;
         parquet.write(&batch)?;
-        text(&batch, (table != Table::Lineitem).then_some(&mut csv), &mut ndjson)?;
+        // The CSV of lineitem follows.
+        let mut csv: &mut dyn Write = if table == Table::Lineitem { &mut io::sink() } else { &mut csv };
+        text(&batch, &mut csv, &mut ndjson)?;
         rows += batch.num_rows();
     }
     if table == Table::Lineitem {
@@ -169,8 +171,8 @@ pub(crate) fn generate(arguments: &[String]) -> Result<(), Failure> {
     Ok(fs::write(stem.with_added_extension("rows"), summary)?)
 }
 
-/// Writes rows as NDJSON, and as CSV if that is not written otherwise.
-fn text(batch: &RecordBatch, mut csv: Option<&mut impl Write>, ndjson: &mut impl Write) -> Result<(), Failure> {
+/// Writes rows as CSV and as NDJSON.
+fn text(batch: &RecordBatch, csv: &mut impl Write, ndjson: &mut impl Write) -> Result<(), Failure> {
     let options = FormatOptions::default().with_timestamp_format(Some("%Y-%m-%d %H:%M:%S"));
     let cells: Vec<_> = batch
         .columns()
@@ -182,7 +184,7 @@ fn text(batch: &RecordBatch, mut csv: Option<&mut impl Write>, ndjson: &mut impl
         for (index, (cell, field)) in cells.iter().zip(schema.fields()).enumerate() {
             let name = serde_json::to_string(field.name())?;
             write!(ndjson, "{}{name}:", if index == 0 { '{' } else { ',' })?;
-            if let Some(csv) = csv.as_mut().filter(|_| index > 0) {
+            if index > 0 {
                 csv.write_all(b",")?;
             }
             if batch.column(index).is_null(row) {
@@ -195,13 +197,9 @@ fn text(batch: &RecordBatch, mut csv: Option<&mut impl Write>, ndjson: &mut impl
             } else {
                 serde_json::to_writer(&mut *ndjson, &value)?;
             }
-            if let Some(csv) = &mut csv {
-                field_of_csv(&value, csv)?;
-            }
+            field_of_csv(&value, csv)?;
         }
-        if let Some(csv) = &mut csv {
-            csv.write_all(b"\n")?;
-        }
+        csv.write_all(b"\n")?;
         ndjson.write_all(b"}\n")?;
     }
     Ok(())
