@@ -5,15 +5,23 @@ use std::thread;
 use serde_json::{Value, json};
 
 use crate::service::{Place, Service, csv, target, wait_for};
+use crate::support::Sandbox;
 
-/// Has four jobs and four uploads, whose shares are these, bring so many rows each into one table at once, and looks at something
+/// What the unit tells the allocator.
+fn variable_of_the_unit() -> (&'static str, &'static str) {
+    let unit = include_str!("../../systemd/shipload.service");
+    let variable = unit.lines().find_map(|line| line.strip_prefix("Environment=")).unwrap();
+    variable.split_once('=').unwrap()
+}
+
+/// Has four jobs and four uploads of this service bring so many rows each into one table at once, and looks at something
 /// `meanwhile`. Every row comes, once, within 256 MiB.
-fn eight_at_once(shares: &str, rows: u64, max_rate: Option<&str>, meanwhile: impl FnOnce(&Service)) {
-    let place = Place::new();
-    let sandbox = place.world.sandbox(&[]);
-    place.configure_jobs("", shares, &target("lake", &sandbox));
-    // As the unit has it.
-    let service = place.start_with(&[("MIMALLOC_PURGE_DELAY", "10")]);
+fn eight_at_once(
+    (place, sandbox, service): (&Place, &Sandbox, &Service),
+    rows: u64,
+    max_rate: Option<&str>,
+    meanwhile: impl FnOnce(),
+) {
     let first = place.rows("first.csv", 0, 10);
     let made = service.begin(&json!({"sources": [first], "database": "demo", "table": "t", "create_table": true}));
     assert_eq!(service.end_of(&made), "finished");
@@ -28,7 +36,6 @@ fn eight_at_once(shares: &str, rows: u64, max_rate: Option<&str>, meanwhile: imp
     let jobs: Vec<String> = (1..=4).map(begin).collect();
     thread::scope(|scope| {
         for number in 5..=8 {
-            let service = &service;
             scope.spawn(move || {
                 let query = max_rate.map(|rate| format!("?max_rate={rate}")).unwrap_or_default();
                 let (path, body) = (format!("/v1/load/demo/t{query}"), csv(1_000_000 * number, rows));
@@ -36,12 +43,12 @@ fn eight_at_once(shares: &str, rows: u64, max_rate: Option<&str>, meanwhile: imp
                 assert_eq!(answer.of(200).json()["rows_loaded"], rows);
             });
         }
-        meanwhile(&service);
+        meanwhile();
     });
     for id in &jobs {
         assert_eq!(service.end_of(id), "finished", "{}", service.job(id));
     }
-    assert_eq!(place.counts(&sandbox, "t"), (8 * rows + 10, 8 * rows + 10));
+    assert_eq!(place.counts(sandbox, "t"), (8 * rows + 10, 8 * rows + 10));
     assert!(service.peak_bytes() < 256 << 20, "MEM-1: {} MiB", service.peak_bytes() >> 20);
     let granted = service.metric("shipload_memory_bytes{of=\"granted\"}");
     assert_eq!(granted, 0.0, "everything came back");
@@ -49,14 +56,21 @@ fn eight_at_once(shares: &str, rows: u64, max_rate: Option<&str>, meanwhile: imp
 
 #[test]
 fn eight_jobs_and_uploads_at_once_stay_within_the_memory_and_all_come_to_their_end() {
-    eight_at_once("job_memory = \"44MiB\"\nload_size = \"1MiB\"", 60_000, None, |_| {});
+    let place = Place::new();
+    let sandbox = place.world.sandbox(&[]);
+    place.configure("", &target("lake", &sandbox));
+    eight_at_once((&place, &sandbox, &place.start()), 60_000, None, || {});
 }
 
 #[test]
 fn eight_small_shares_are_eight_jobs_at_once_and_each_gets_on() {
+    let place = Place::new();
+    let sandbox = place.world.sandbox(&[]);
     let shares = "job_memory = \"24MiB\"\nbatch_memory = \"20MiB\"\nload_size = \"1MiB\"";
+    place.configure_jobs("", shares, &target("lake", &sandbox));
+    let service = place.start_with(&[variable_of_the_unit()]);
     // Each takes its time, so that none is over before the last one has begun.
-    eight_at_once(shares, 100_000, Some("500kB"), |service| {
+    eight_at_once((&place, &sandbox, &service), 100_000, Some("500kB"), || {
         wait_for("all eight to get on side by side", || {
             let running = service.get("/v1/jobs?state=running").of(200).json();
             let running = running["jobs"].as_array().unwrap().clone();
