@@ -237,8 +237,9 @@ impl Round {
         if self.operators[at].done {
             return Ok(());
         }
-        let others_run = (0..self.operators.len()).any(|other| other != at && self.operators[other].running.is_some());
         let Some(child) = self.operators[at].running.as_mut() else {
+            // It does not run itself.
+            let others_run = self.operators.iter().any(|operator| operator.running.is_some());
             if others_run && self.operators[at].runs >= RUNS_TOGETHER_MAX {
                 return Ok(());
             }
