@@ -46,6 +46,7 @@
 //! **target** is the database's table, an **endpoint** one HTTP address of it. The **journal** is our durable record, the
 //! **budget** bounds what is in flight.
 
+mod bits;
 pub mod buffers;
 pub mod clock;
 pub mod failure;

@@ -51,7 +51,7 @@ impl Encoder for Csv {
         let columns = columns.iter_mut().zip(batch.columns());
         let mut columns: Vec<_> =
             columns.map(|((ty, slots), array)| (Cells::resolve(ty, array.as_ref()), slots)).collect();
-        let mut room = Room::new(out, columns.len() * WINDOW);
+        let mut room = Room::new(std::mem::take(out), columns.len() * WINDOW);
         for block in blocks(batch) {
             for (cells, slots) in &mut columns {
                 cells.fill(block.clone(), &FRAME, slots);
@@ -69,27 +69,30 @@ impl Encoder for Csv {
                 Ok(at)
             });
         }
-        room.end();
+        *out = room.end();
     }
 }
 
 #[inline]
-fn field(cells: &Cells<'_>, row: usize, room: &mut Room<'_>, at: usize, scratch: &mut Scratch) -> Result<usize, Unfit> {
+fn field(cells: &Cells<'_>, row: usize, room: &mut Room, at: usize, scratch: &mut Scratch) -> Result<usize, Unfit> {
     if cells.is_null(row) {
         return Ok(room.put(at, NULL));
     }
     match &cells.values {
-        Values::Text(values) => match values.get(row) {
-            NULL_DECODED => Err(Unfit),
-            text => Ok(escape::put_csv_field(text, room, at)),
-        },
-        Values::Json(values) => Ok(escape::put_csv_field(values.value(row).as_bytes(), room, at)),
+        Values::Text(values) => {
+            let (around, text) = values.place(row);
+            if around[text.clone()] == *NULL_DECODED {
+                return Err(Unfit);
+            }
+            Ok(room.put_quoted::<escape::Csv>(at, around, text, false))
+        }
+        Values::Json(values) => Ok(room.put_whole::<escape::Csv>(at, values.value(row).as_bytes())),
         Values::Binary(values) => Ok(room.put_made(at, |out| escape::base64(values.value(row), out))),
         Values::Scalar(_) | Values::List { .. } | Values::Map { .. } | Values::Struct(_) => {
             scratch.text.clear();
             scratch.keys.clear();
             Element::value(cells, row, &mut scratch.text, &mut scratch.keys)?;
-            Ok(escape::put_csv_field(&scratch.text, room, at))
+            Ok(room.put_whole::<escape::Csv>(at, &scratch.text))
         }
     }
 }

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::copy::{self, any};
-use super::room::Room;
+use crate::bits::{SMALL, special_in_csv, special_in_json};
 
 /// Bytes looked at together: one SSE2 or NEON register.
 const BLOCK: usize = 16;
@@ -53,51 +53,57 @@ pub(super) type Letters = [u8; 256];
 /// `\u00` and two digits.
 const CODE: u8 = b'u';
 
-/// Bytes that are escaped at a time.
-pub(super) const ESCAPED: usize = 64;
+/// A way to write text in quotes.
+pub(super) trait Quoting {
+    const LETTERS: &Letters;
 
-/// What becomes of so many bytes at most.
-pub(super) const ESCAPED_ROOM: usize = 6 * ESCAPED;
+    /// The bit of each byte that has a letter.
+    fn special(block: &[u8; SMALL]) -> u32;
+}
 
-/// Writes bytes with a `\` before each one that needs it, and returns where they end.
+/// A quoted CSV field of profile A (SR §6.5): `\` before each `"` and `\`.
 ///
-/// The `\` is written before every byte, and stays only where it is needed: which bytes that are, nobody can foresee, least of
-/// all the processor.
-///
-/// # Panics
-/// When there are more bytes than [`ESCAPED`].
-#[inline]
-pub(super) fn escaped(bytes: &[u8], letters: &Letters, to: &mut [u8; ESCAPED_ROOM]) -> usize {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let mut end = 0;
-    for byte in bytes {
-        let letter = letters[usize::from(*byte)];
-        to[end] = b'\\';
-        end += usize::from(letter != 0);
-        to[end] = if letter == 0 { *byte } else { letter };
-        end += 1;
-        if letter == CODE {
-            let digits = [b'0', b'0', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
-            to[end..end + digits.len()].copy_from_slice(&digits);
-            end += digits.len();
-        }
+/// Only these two: the escape byte before anything else would end the quoting (SR §6.3).
+pub(super) struct Csv;
+
+impl Quoting for Csv {
+    const LETTERS: &Letters = &CSV_LETTERS;
+
+    #[inline]
+    fn special(block: &[u8; SMALL]) -> u32 {
+        special_in_csv(block)
     }
-    end
+}
+
+/// A JSON string: `"`, `\` and control characters escaped, everything else as it is.
+pub(super) struct Json;
+
+impl Quoting for Json {
+    const LETTERS: &Letters = &JSON_LETTERS;
+
+    #[inline]
+    fn special(block: &[u8; SMALL]) -> u32 {
+        special_in_json(block)
+    }
+}
+
+/// What stands in place of a special byte, and how long it is.
+#[inline]
+pub(super) fn escaped(byte: u8, letters: &Letters) -> ([u8; 8], usize) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let letter = letters[usize::from(byte)];
+    let [high, low] = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
+    ([b'\\', letter, b'0', b'0', high, low, b' ', b' '], if letter == CODE { 6 } else { 2 })
 }
 
 /// Appends a text in quotes.
-#[inline]
-fn quoted(text: &[u8], out: &mut Vec<u8>, special: impl Fn(u8) -> bool, letters: &Letters) {
+fn quoted<Q: Quoting>(text: &[u8], out: &mut Vec<u8>) {
+    let special = |byte| Q::LETTERS[usize::from(byte)] != 0;
     out.push(b'"');
-    if is_clean(text, special) {
-        copy::append(text, out);
-    } else {
-        let mut piece = [0; ESCAPED_ROOM];
-        for part in text.chunks(ESCAPED) {
-            let end = escaped(part, letters, &mut piece);
-            out.extend_from_slice(&piece[..end]);
-        }
-    }
+    replace(text, out, special, |byte, out| {
+        let (piece, len) = escaped(byte, Q::LETTERS);
+        out.extend_from_slice(&piece[..len]);
+    });
     out.push(b'"');
 }
 
@@ -107,25 +113,6 @@ const CSV_LETTERS: Letters = {
     letters[b'\\' as usize] = b'\\';
     letters
 };
-
-/// A quoted CSV field of profile A (SR §6.5): `\` before each `"` and `\`.
-///
-/// Only these two: the escape byte before anything else would end the quoting (SR §6.3).
-#[inline]
-pub(super) fn csv_field(text: &[u8], out: &mut Vec<u8>) {
-    quoted(text, out, csv_special, &CSV_LETTERS);
-}
-
-/// The same, written at a place.
-#[inline]
-pub(super) fn put_csv_field(text: &[u8], room: &mut Room<'_>, at: usize) -> usize {
-    room.put_quoted(at, text, csv_special, &CSV_LETTERS)
-}
-
-#[inline]
-fn csv_special(byte: u8) -> bool {
-    byte == b'"' || byte == b'\\'
-}
 
 /// A string inside the CSV text of an ARRAY or MAP (SR §6.6): quotes are doubled, and nothing else means anything.
 pub(super) fn csv_element(text: &[u8], out: &mut Vec<u8>) {
@@ -147,21 +134,9 @@ const JSON_LETTERS: Letters = {
     letters
 };
 
-/// A JSON string: `"`, `\` and control characters escaped, everything else as it is.
-#[inline]
+/// Appends a JSON string.
 pub(super) fn json_string(text: &[u8], out: &mut Vec<u8>) {
-    quoted(text, out, json_special, &JSON_LETTERS);
-}
-
-/// The same, written at a place.
-#[inline]
-pub(super) fn put_json_string(text: &[u8], room: &mut Room<'_>, at: usize) -> usize {
-    room.put_quoted(at, text, json_special, &JSON_LETTERS)
-}
-
-#[inline]
-fn json_special(byte: u8) -> bool {
-    byte < 0x20 || byte == b'"' || byte == b'\\'
+    quoted::<Json>(text, out);
 }
 
 /// A JSON document on one line. Line ends can only stand between its tokens, where a space does as well.
@@ -181,12 +156,22 @@ pub(super) fn base64(bytes: &[u8], out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
+    use super::super::room::Room;
     use super::*;
 
     fn text(append: impl FnOnce(&mut Vec<u8>)) -> String {
         let mut out = Vec::new();
         append(&mut out);
         String::from_utf8(out).unwrap()
+    }
+
+    fn placed<Q: Quoting>(around: &[u8], range: Range<usize>, doubled: bool) -> String {
+        let mut room = Room::new(Vec::new(), 0);
+        let end = room.put_quoted::<Q>(0, around, range, doubled);
+        room.keep(end);
+        String::from_utf8(room.end()).unwrap()
     }
 
     #[test]
@@ -204,7 +189,7 @@ mod tests {
     #[test]
     fn each_quoting_escapes_what_it_must_and_no_more() {
         let raw = "a\"b\\c,\n\r\t\0\u{7f}é";
-        assert_eq!(text(|out| csv_field(raw.as_bytes(), out)), "\"a\\\"b\\\\c,\n\r\t\0\u{7f}é\"");
+        assert_eq!(text(|out| quoted::<Csv>(raw.as_bytes(), out)), "\"a\\\"b\\\\c,\n\r\t\0\u{7f}é\"");
         assert_eq!(text(|out| csv_element(raw.as_bytes(), out)), "\"a\"\"b\\c,\n\r\t\0\u{7f}é\"");
         assert_eq!(text(|out| json_string(raw.as_bytes(), out)), r#""a\"b\\c,\n\r\t\u0000"#.to_owned() + "\u{7f}é\"");
     }
@@ -225,16 +210,14 @@ mod tests {
             let bytes: Vec<u8> = (0..len).map(|at| b"a\"b\\\n\0"[at % 6]).collect();
             let unescaped: String = serde_json::from_str(&text(|out| json_string(&bytes, out))).unwrap();
             assert_eq!(unescaped.as_bytes(), bytes);
-            let placed = |put: fn(&[u8], &mut Room<'_>, usize) -> usize| {
-                text(|out| {
-                    let mut room = Room::new(out, 0);
-                    let end = put(&bytes, &mut room, 0);
-                    room.keep(end);
-                    room.end();
-                })
-            };
-            assert_eq!(placed(put_json_string), text(|out| json_string(&bytes, out)));
-            assert_eq!(placed(put_csv_field), text(|out| csv_field(&bytes, out)));
+            assert_eq!(placed::<Json>(&bytes, 0..len, false), text(|out| json_string(&bytes, out)));
+            assert_eq!(placed::<Csv>(&bytes, 0..len, false), text(|out| quoted::<Csv>(&bytes, out)));
+            // In the middle of a text, and with its quotes doubled.
+            let doubled = String::from_utf8(bytes.clone()).unwrap().replace('"', "\"\"");
+            let around = format!("\"\\{doubled}\"\\{doubled}");
+            let range = 2..2 + doubled.len();
+            assert_eq!(placed::<Json>(around.as_bytes(), range.clone(), true), text(|out| json_string(&bytes, out)));
+            assert_eq!(placed::<Csv>(around.as_bytes(), range, true), text(|out| quoted::<Csv>(&bytes, out)));
         }
     }
 

@@ -11,45 +11,18 @@ use arrow::record_batch::RecordBatch;
 
 use super::cells::{Cells, Values, json_key};
 use super::nested::{self, KeySpans, Notation};
-use super::room::{Room, WINDOW};
+use super::room::{Key, Room, WINDOW};
 use super::slots::{Frame, Slots};
 use super::{Encoder, Unfit, blocks, escape, rows};
 use crate::model::{Column, ColumnType};
 
-const NULL: [u8; 4] = *b"null";
+pub(super) const NULL: [u8; 4] = *b"null";
 
 /// Writes JSON.
 pub(super) struct Json {
     // Each column's type, what stands in front of its value, and its numbers or dates.
     columns: Vec<(ColumnType, Key, Slots)>,
     keys: KeySpans,
-}
-
-/// What stands in front of a value, with blanks behind it up to a whole block: it is copied in blocks, and the value is written
-/// over what is too much.
-struct Key {
-    blocks: Vec<[u8; 16]>,
-    len: usize,
-}
-
-impl Key {
-    fn new(text: &[u8]) -> Self {
-        let blocks = text.chunks(16).map(|part| {
-            let mut block = [b' '; 16];
-            block[..part.len()].copy_from_slice(part);
-            block
-        });
-        Self { blocks: blocks.collect(), len: text.len() }
-    }
-
-    #[inline]
-    fn put(&self, room: &mut Room<'_>, at: usize) -> usize {
-        let mut place = at;
-        for block in &self.blocks {
-            place = room.put(place, *block);
-        }
-        at + self.len
-    }
 }
 
 impl Json {
@@ -67,8 +40,8 @@ impl Encoder for Json {
         let columns = columns.iter_mut().zip(batch.columns());
         let mut columns: Vec<_> =
             columns.map(|((ty, key, slots), array)| (Cells::resolve(ty, array.as_ref()), &*key, slots)).collect();
-        let row_bytes_max = columns.iter().map(|(_, key, _)| key.blocks.as_flattened().len() + WINDOW).sum();
-        let mut room = Room::new(out, row_bytes_max);
+        let row_bytes_max = columns.iter().map(|(_, key, _)| key.bytes() + WINDOW).sum();
+        let mut room = Room::new(std::mem::take(out), row_bytes_max);
         for block in blocks(batch) {
             for (cells, _, slots) in &mut columns {
                 let quoted = matches!(&cells.values, Values::Scalar(scalar) if scalar.is_json_string());
@@ -86,17 +59,18 @@ impl Encoder for Json {
                 Ok(room.put(at, *b"}\n"))
             });
         }
-        room.end();
+        *out = room.end();
     }
 }
 
 #[inline]
-fn field(cells: &Cells<'_>, row: usize, room: &mut Room<'_>, at: usize, keys: &mut KeySpans) -> Result<usize, Unfit> {
+fn field(cells: &Cells<'_>, row: usize, room: &mut Room, at: usize, keys: &mut KeySpans) -> Result<usize, Unfit> {
     if cells.is_null(row) {
         return Ok(room.put(at, NULL));
     }
     if let Values::Text(values) = &cells.values {
-        return Ok(escape::put_json_string(values.get(row), room, at));
+        let (around, text) = values.place(row);
+        return Ok(room.put_quoted::<escape::Json>(at, around, text, false));
     }
     let mut made = Ok(());
     keys.clear();

@@ -25,6 +25,7 @@ mod copy;
 mod csv;
 mod escape;
 mod json;
+mod lines;
 mod nested;
 mod room;
 pub(crate) mod scalar;
@@ -42,6 +43,7 @@ use std::ops::Range;
 use arrow::record_batch::RecordBatch;
 
 pub use self::carry::{binary_columns, carries, wire_for};
+pub(crate) use self::lines::{Layout, Lines};
 use self::room::Room;
 use crate::model::{Column, WireFormat};
 
@@ -75,36 +77,9 @@ pub fn new(format: WireFormat, columns: &[Column]) -> Box<dyn Encoder> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unfit;
 
-/// Appends NULL as CSV has it.
-pub(crate) fn csv_null(out: &mut Vec<u8>) {
-    out.extend_from_slice(&csv::NULL);
-}
-
-/// Appends a text as CSV has it, unless it is one that CSV cannot carry.
-pub(crate) fn csv_text(text: &[u8], out: &mut Vec<u8>) -> Result<(), Unfit> {
-    if text == csv::NULL_DECODED {
-        return Err(Unfit);
-    }
-    escape::csv_field(text, out);
-    Ok(())
-}
-
-/// Appends a text as a JSON string.
-pub(crate) fn json_text(text: &[u8], out: &mut Vec<u8>) {
-    escape::json_string(text, out);
-}
-
-/// Appends the value of a JSON column: a document on one line that is not `null`.
-pub(crate) fn document(format: WireFormat, text: &[u8], out: &mut Vec<u8>) {
-    match format {
-        WireFormat::Csv => escape::csv_field(text, out),
-        WireFormat::Json => out.extend_from_slice(text),
-    }
-}
-
-/// Appends what stands in front of the value of an object's `index`th key.
-pub(crate) fn json_key(index: usize, name: &str) -> Vec<u8> {
-    cells::json_key(index, name)
+/// Whether a text is the one that CSV cannot carry.
+pub(crate) fn is_csv_null(text: &[u8]) -> bool {
+    text == csv::NULL_DECODED
 }
 
 /// The rows of a batch, as many at a time as are written ahead.
@@ -119,10 +94,10 @@ fn blocks(batch: &RecordBatch) -> impl Iterator<Item = Range<usize>> {
 /// where it ends.
 fn rows(
     rows: Range<usize>,
-    room: &mut Room<'_>,
+    room: &mut Room,
     ends: &mut Vec<usize>,
     aside: &mut Vec<usize>,
-    mut append: impl FnMut(usize, usize, &mut Room<'_>, usize) -> Result<usize, Unfit>,
+    mut append: impl FnMut(usize, usize, &mut Room, usize) -> Result<usize, Unfit>,
 ) {
     let mut at = room.at();
     for (index, row) in rows.enumerate() {

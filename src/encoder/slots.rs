@@ -91,7 +91,7 @@ impl Slots {
 
     /// Copies what is in a slot.
     #[inline]
-    pub(super) fn put(&self, index: usize, room: &mut Room<'_>, at: usize) -> Result<usize, Unfit> {
+    pub(super) fn put(&self, index: usize, room: &mut Room, at: usize) -> Result<usize, Unfit> {
         const HALF: usize = WINDOW / 2;
         let length = usize::from(self.lengths[index]);
         let (first, last) = self.texts[index].split_at(HALF);

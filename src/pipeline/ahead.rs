@@ -7,9 +7,10 @@
 use std::ops::Range;
 
 use super::canonical;
+use super::fields::{Check, Field};
 use super::kind::Kind;
-use super::relay::{Field, has_marks, travels};
-use crate::reader::csv::{Form, Stretch, Walk};
+use crate::encoder;
+use crate::reader::csv::{Form, Span, Stretch};
 
 /// The most records to look at together: one for each bit of a word.
 const RECORDS_MAX: usize = u64::BITS as usize;
@@ -67,13 +68,10 @@ impl Ahead {
 
 /// Some records of a block.
 pub(super) struct Look<'a> {
-    pub(super) bytes: &'a [u8],
+    pub(super) check: Check<'a>,
     pub(super) stretch: Stretch<'a>,
-    pub(super) walk: &'a Walk,
-    /// What stands for NULL.
-    pub(super) null: &'a [u8],
-    /// Whether any field may hold a backslash.
-    pub(super) careful: bool,
+    /// Whether records are written field by field, so that it is enough if each can be written.
+    pub(super) by_fields: bool,
 }
 
 impl Look<'_> {
@@ -82,13 +80,12 @@ impl Look<'_> {
         // Those that are not seen around a field.
         let mut quotes = [0; RECORDS_MAX];
         self.stretch.count_quotes(&mut quotes);
-        let columns =
-            fields.iter().enumerate().fold(0, |odd, (index, field)| odd | self.column(index, field, &mut quotes));
-        let last = fields.len().saturating_sub(1);
+        let columns = fields.iter().fold(0, |odd, field| odd | self.column(field, &mut quotes));
+        let last = self.stretch.fields() - 1;
         let records = self.stretch.records();
         let closely = (0..records).fold(0, |odd, record| {
             // A CR belongs to the line end, and the only field of a record may be blank, which may be no record.
-            let plain = match &self.bytes[self.stretch.field(record, last)] {
+            let plain = match &self.check.bytes[self.stretch.field(record, last)] {
                 [] => last > 0,
                 [.., end] => *end != b'\r',
             };
@@ -97,14 +94,15 @@ impl Look<'_> {
         Looked { records: u32::try_from(records).expect("not more than bits of a word"), odd: columns | closely }
     }
 
-    /// The records in which this column's field does not travel as it is. Each kind has a loop of its own.
-    fn column(&self, index: usize, field: &Field, quotes: &mut Quotes) -> u64 {
-        // No value is empty but a text, and that one does not travel without quotes.
-        let null = Some(self.null).filter(|null| !null.is_empty() && !field.empty_is_text);
-        let column = (index, null);
+    /// The records in which this column's field does not fit. Each kind has a loop of its own.
+    fn column(&self, field: &Field, quotes: &mut Quotes) -> u64 {
+        let column = self.column_of(field);
         match field.kind {
-            Kind::Text(bytes_max) => self.odd(column, quotes, |text, range, form| {
-                range.len() <= bytes_max && travels(text, form) && !(self.careful && has_marks(text))
+            Kind::Text(bytes_max) if self.by_fields => self.odd(column, quotes, |text, range, _| {
+                range.len() <= bytes_max && !(self.check.walk.is_careful() && encoder::is_csv_null(text))
+            }),
+            Kind::Text(bytes_max) => self.odd(column, quotes, |_, range, form| {
+                range.len() <= bytes_max && self.check.travels(Span { start: range.start, end: range.end, form })
             }),
             Kind::Integer(digits, range) => {
                 self.odd_number(column, quotes, |field| canonical::integer(field, digits, range))
@@ -120,42 +118,58 @@ impl Look<'_> {
         }
     }
 
+    fn column_of(&self, field: &Field) -> ColumnLooked<'_> {
+        // Where records travel as they are, no value is empty: a text does not without quotes.
+        let null = Some(self.check.null()).filter(|null| !field.empty_is_text && (self.by_fields || !null.is_empty()));
+        ColumnLooked { source: field.source, null, null_fits: self.by_fields && field.nullable }
+    }
+
     #[inline]
     fn odd_number(
         &self,
-        column: (usize, Option<&[u8]>),
+        column: ColumnLooked<'_>,
         quotes: &mut Quotes,
         fits: impl Fn(canonical::Field) -> bool,
     ) -> u64 {
         self.odd(column, quotes, |text, range, _| {
-            fits(canonical::Field { text, odd: self.walk.not_digits(self.bytes, range.start, range.end) })
+            fits(canonical::Field { text, odd: self.check.walk.not_digits(self.check.bytes, range.start, range.end) })
         })
     }
 
-    /// The records in which the field of a column is what stands for NULL, or does not fit. The quotes around it are taken off
-    /// those of the record.
+    /// The records in which the field of a column does not fit. The quotes around it are taken off those of the record.
     #[inline]
     fn odd(
         &self,
-        (index, null): (usize, Option<&[u8]>),
+        ColumnLooked { source, null, null_fits }: ColumnLooked<'_>,
         quotes: &mut Quotes,
         fits: impl Fn(&[u8], Range<usize>, Form) -> bool,
     ) -> u64 {
+        let bytes = self.check.bytes;
         (0..self.stretch.records()).zip(quotes).fold(0, |odd, (record, quotes)| {
-            let mut range = self.stretch.field(record, index);
+            let mut range = self.stretch.field(record, source);
             let mut form = Form::Plain;
             let mut fit = true;
-            if self.bytes[range.start] == b'"' {
+            if bytes[range.start] == b'"' {
                 (range, form) = (range.start + 1..range.end - 1, Form::Quoted);
-                fit = range.start <= range.end && self.bytes[range.end] == b'"';
+                fit = range.start <= range.end && bytes[range.end] == b'"';
                 range.end = range.end.max(range.start);
                 *quotes = quotes.wrapping_sub(2);
             }
-            let text = &self.bytes[range.clone()];
+            let text = &bytes[range.clone()];
             let is_null = form == Form::Plain && null == Some(text);
-            odd | u64::from(!fit || is_null || !fits(text, range, form)) << record
+            let fits = if is_null { null_fits } else { fits(text, range, form) };
+            odd | u64::from(!fit || !fits) << record
         })
     }
+}
+
+/// A column, as a loop over its fields sees it.
+#[derive(Clone, Copy)]
+struct ColumnLooked<'a> {
+    source: usize,
+    /// What stands for NULL, where anything does.
+    null: Option<&'a [u8]>,
+    null_fits: bool,
 }
 
 #[cfg(test)]

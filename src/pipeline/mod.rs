@@ -19,6 +19,7 @@ mod ahead;
 mod canonical;
 mod chunker;
 mod cutter;
+mod fields;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod kind;

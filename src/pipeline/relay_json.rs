@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use super::canonical;
 use super::kind::{Kind, Odd};
-use super::rows::{Kept, Rows, Slow};
+use super::rows::{Out, Rows, Slow};
 use crate::buffers::Buffers;
-use crate::encoder;
+use crate::encoder::{Layout, Lines};
 use crate::model::{Column, ColumnType, Origin, WireFormat};
-use crate::reader::cast::{self, Node};
+use crate::reader::cast;
 use crate::reader::json::{Keys, Made, Object, Row, Shape, Value, is_number, odd_bytes};
 use crate::reader::{Block, RECORD_BYTES_MAX};
 
@@ -25,8 +25,6 @@ struct Field {
     nullable: bool,
     /// The key that its value comes from.
     slot: usize,
-    /// What stands in front of its value in JSON.
-    key: Vec<u8>,
     /// Whether it is a string on the wire.
     quoted: bool,
 }
@@ -38,7 +36,7 @@ enum Sort {
 }
 
 impl Field {
-    fn new(index: usize, column: &Column, slot: usize, wire: WireFormat) -> Self {
+    fn new(column: &Column, slot: usize, wire: WireFormat) -> Self {
         let kind = match &column.ty {
             ColumnType::Json => Some(Sort::Document),
             ty => Kind::of(ty).map(Sort::Simple),
@@ -47,7 +45,7 @@ impl Field {
             Some(Sort::Simple(kind)) => kind.is_string(wire),
             _ => false,
         };
-        Self { kind, nullable: column.nullable, slot, key: encoder::json_key(index, &column.name), quoted }
+        Self { kind, nullable: column.nullable, slot, quoted }
     }
 }
 
@@ -62,6 +60,10 @@ enum Verdict {
     WithoutQuotes,
     /// It is NULL.
     Null,
+    /// It is a text with escapes, which are taken away and made anew.
+    Text,
+    /// It is a document.
+    Document,
     /// It is to be written anew.
     Anew,
 }
@@ -72,16 +74,19 @@ pub(super) struct JsonRelay {
     fields: Vec<Field>,
     /// An object with exactly the keys that are read is one with the keys that are written.
     same_keys: bool,
+    layout: Arc<Layout>,
     object: Object,
     row: Row,
     slow: Slow,
+    /// For texts that are unescaped.
+    scratch: Vec<u8>,
 }
 
 impl JsonRelay {
     /// For these columns of the wire.
     pub(super) fn new(keys: &Arc<Keys>, wire: WireFormat, columns: &[Column]) -> Self {
-        let targets = columns.iter().zip(&keys.targets).enumerate();
-        let fields = targets.map(|(index, (column, target))| Field::new(index, column, target.slot, wire)).collect();
+        let targets = columns.iter().zip(&keys.targets);
+        let fields = targets.map(|(column, target)| Field::new(column, target.slot, wire)).collect();
         let named = |(slot, column): (usize, &Column)| {
             keys.targets[slot].slot == slot && keys.slots.get(&column.name) == Some(&slot)
         };
@@ -91,57 +96,53 @@ impl JsonRelay {
             wire,
             fields,
             same_keys,
+            layout: Arc::new(Layout::new(wire, columns)),
             object: Object::new(keys),
             row: Row::new(Arc::clone(keys)),
             slow: Slow::new(wire, columns),
+            scratch: Vec::new(),
         }
     }
 
     /// Makes rows of a block. Lines are counted from its start.
     pub(super) fn rows(&mut self, block: &Block, buffers: &Buffers) -> Rows {
         let bytes = &block.bytes[..];
-        let mut rows = Rows::default();
-        let mut kept = if self.same_keys {
-            Kept::all(&block.bytes, buffers)
-        } else {
-            rows.text = buffers.empty(self.room(bytes.len()));
-            Kept::none(&block.bytes, buffers)
-        };
+        let room = self.room(bytes.len());
+        let Self { wire, fields, same_keys, layout, object, row, slow, scratch } = self;
+        let mut out = Out::keeping(&block.bytes, buffers, layout, slow);
+        if !*same_keys {
+            out = out.anew(room);
+        }
+        let mut quick = Quick { bytes, wire: *wire, fields, same_keys: *same_keys, object, scratch };
         let is_utf8 = std::str::from_utf8(bytes).is_ok();
         let mut at = 0;
         loop {
             while let Some(byte @ (b' ' | b'\t' | b'\r' | b'\n')) = bytes.get(at) {
-                rows.lines += u64::from(*byte == b'\n');
+                out.rows.lines += u64::from(*byte == b'\n');
                 at += 1;
             }
             if at == bytes.len() {
                 break;
             }
-            let origin = Origin { line: rows.lines, byte: block.byte + at as u64 };
-            if let Some((end, row_end)) = self.quick(bytes, at, is_utf8, &mut kept, &mut rows) {
-                rows.ends.push(row_end);
-                rows.origins.push(origin);
+            let origin = Origin { line: out.rows.lines, byte: block.byte + at as u64 };
+            if let Some(end) = quick.row(at, is_utf8, &mut out) {
+                out.rows.origins.push(origin);
                 at = end;
                 continue;
             }
-            kept.give_up(&mut rows);
-            let (batch, rejects) = self.slow.open(&mut rows);
-            match self.row.first(&bytes[at..], block.last, origin, batch, rejects) {
+            match out.put_off(|batch, rejects| row.first(&bytes[at..], block.last, origin, batch, rejects)) {
                 Made::Taken(taken) => {
-                    rows.lines += memchr::memchr_iter(b'\n', &bytes[at..at + taken]).count() as u64;
+                    out.rows.lines += memchr::memchr_iter(b'\n', &bytes[at..at + taken]).count() as u64;
                     at += taken;
-                    self.slow.flush_if_full(&mut rows);
                     continue;
                 }
-                Made::Rest => rows.rest = Some(at),
-                Made::Open => rows.open_quote = Some((at, 0)),
-                Made::TooLong => rows.too_long = Some(origin),
+                Made::Rest => out.rows.rest = Some(at),
+                Made::Open => out.rows.open_quote = Some((at, 0)),
+                Made::TooLong => out.rows.too_long = Some(origin),
             }
             break;
         }
-        self.slow.flush(&mut rows);
-        rows.as_it_is = kept.untouched();
-        rows
+        out.end()
     }
 
     /// The room that the rows of so much text are likely to take.
@@ -151,17 +152,23 @@ impl JsonRelay {
             WireFormat::Json => bytes + bytes / 8,
         }
     }
+}
 
-    /// Makes the row of an ordinary record. Says where the record ends, and where the row.
+/// The records of a block that are ordinary.
+struct Quick<'a> {
+    bytes: &'a [u8],
+    wire: WireFormat,
+    fields: &'a [Field],
+    same_keys: bool,
+    object: &'a mut Object,
+    scratch: &'a mut Vec<u8>,
+}
+
+impl Quick<'_> {
+    /// Makes the row of an ordinary record, and says where the record ends.
     #[inline]
-    fn quick(
-        &mut self,
-        bytes: &[u8],
-        start: usize,
-        is_utf8: bool,
-        kept: &mut Kept<'_>,
-        rows: &mut Rows,
-    ) -> Option<(usize, usize)> {
+    fn row(&mut self, start: usize, is_utf8: bool, out: &mut Out<'_>) -> Option<usize> {
+        let bytes = self.bytes;
         if bytes[start] != b'{' {
             return None;
         }
@@ -170,69 +177,59 @@ impl JsonRelay {
         if record.len() > RECORD_BYTES_MAX || !(is_utf8 || std::str::from_utf8(&bytes[record.clone()]).is_ok()) {
             return None;
         }
-        let exact = self.same_keys && self.object.is_exact();
-        if exact && self.travels(bytes) && kept.keep(&record) {
-            return Some((end, end + 1));
+        if !(self.same_keys && self.object.is_exact()) {
+            out.write(|lines| self.write(lines)).ok()?;
+        } else if self.travels() {
+            out.add(record);
+        } else {
+            out.write(|lines| self.write_changed(record, lines)).ok()?;
         }
-        kept.give_up(rows);
-        if !self.slow.is_empty() {
-            // What was put off comes first.
-            self.slow.flush(rows);
-        }
-        let before = rows.text.len();
-        if self.append(bytes, record, exact, &mut rows.text).is_err() {
-            rows.text.truncate(before);
-            return None;
-        }
-        Some((end, rows.text.len()))
+        Some(end)
     }
 
     /// Whether every value of an exact object travels as it is.
     #[inline]
-    fn travels(&self, bytes: &[u8]) -> bool {
+    fn travels(&self) -> bool {
         let values = self.object.values();
-        self.fields.iter().all(|field| matches!(field.check(bytes, values[field.slot]), Ok(Verdict::AsItIs)))
+        self.fields
+            .iter()
+            .all(|field| matches!(field.check(self.bytes, values[field.slot], self.wire), Ok(Verdict::AsItIs)))
     }
 
-    #[inline]
-    fn append(&self, bytes: &[u8], record: Range<usize>, exact: bool, out: &mut Vec<u8>) -> Result<(), Odd> {
-        let values = self.object.values();
-        if exact {
-            // What lies before this and is not written yet travels as it is.
-            let mut copied = record.start;
-            for field in &self.fields {
-                let value = values[field.slot];
-                let verdict = field.check(bytes, value)?;
-                if verdict != Verdict::AsItIs {
-                    out.extend_from_slice(&bytes[copied..value.start]);
-                    field.write(verdict, bytes, value, self.wire, out)?;
-                    copied = value.end;
-                }
-            }
-            out.extend_from_slice(&bytes[copied..record.end]);
-            out.push(b'\n');
-            return Ok(());
-        }
-        for field in &self.fields {
+    /// Writes an exact object but for what is to be changed; returns where it ends.
+    fn write_changed(&mut self, record: Range<usize>, lines: &mut Lines) -> Result<usize, Odd> {
+        let Self { bytes, wire, fields, object, scratch, .. } = self;
+        let values = object.values();
+        lines.start();
+        // What lies before this and is not written yet travels as it is.
+        let mut copied = record.start;
+        for field in *fields {
             let value = values[field.slot];
-            let verdict = field.check(bytes, value)?;
-            if self.wire == WireFormat::Json {
-                out.extend_from_slice(&field.key);
-            }
-            field.write(verdict, bytes, value, self.wire, out)?;
-            if self.wire == WireFormat::Csv {
-                out.push(b',');
+            let verdict = field.check(bytes, value, *wire)?;
+            if verdict != Verdict::AsItIs {
+                lines.copy(bytes, copied..value.start);
+                field.write(verdict, bytes, value, scratch, lines)?;
+                copied = value.end;
             }
         }
-        match self.wire {
-            WireFormat::Csv => {
-                if let Some(last) = out.last_mut() {
-                    *last = b'\n';
-                }
-            }
-            WireFormat::Json => out.extend_from_slice(b"}\n"),
+        lines.copy(bytes, copied..record.end);
+        Ok(lines.end_line())
+    }
+
+    /// Writes an object field by field; returns where it ends.
+    #[inline]
+    fn write(&mut self, lines: &mut Lines) -> Result<usize, Odd> {
+        let Self { bytes, wire, fields, object, scratch, .. } = self;
+        let values = object.values();
+        lines.start();
+        for (index, field) in fields.iter().enumerate() {
+            let value = values[field.slot];
+            let verdict = field.check(bytes, value, *wire)?;
+            lines.before(index);
+            field.write(verdict, bytes, value, scratch, lines)?;
+            lines.behind();
         }
-        Ok(())
+        Ok(lines.end_fields())
     }
 }
 
@@ -246,18 +243,22 @@ fn content(value: Value) -> Range<usize> {
 impl Field {
     /// What is to be done with a value.
     #[inline]
-    fn check(&self, bytes: &[u8], value: Value) -> Result<Verdict, Odd> {
+    fn check(&self, bytes: &[u8], value: Value, wire: WireFormat) -> Result<Verdict, Odd> {
         let kind = match (value.shape, self.kind) {
             (Shape::Missing | Shape::Null, _) => return if self.nullable { Ok(Verdict::Null) } else { Err(Odd) },
             (_, None) => return Err(Odd),
-            (_, Some(Sort::Document)) => return Ok(Verdict::Anew),
+            (_, Some(Sort::Document)) => return Ok(Verdict::Document),
             (_, Some(Sort::Simple(kind))) => kind,
         };
         let inner = content(value);
         let text = &bytes[inner.clone()];
         let travels = match (kind, value.shape) {
             (_, Shape::Nested) => return Err(Odd),
-            (Kind::Text(_), Shape::Escaped) => false,
+            (Kind::Text(bytes_max), Shape::Escaped) => {
+                // It means no more bytes than it has.
+                let travels = wire == WireFormat::Json && text.len() <= bytes_max && cast::is_escaped_plainly(text);
+                return Ok(if travels { Verdict::AsItIs } else { Verdict::Text });
+            }
             (_, Shape::Escaped) => return Err(Odd),
             (Kind::Text(bytes_max), shape) => {
                 if text.len() > bytes_max || (shape == Shape::Number && !is_number(text)) {
@@ -287,65 +288,43 @@ impl Field {
         })
     }
 
+    /// Writes a value.
     #[inline]
     fn write(
         &self,
         verdict: Verdict,
         bytes: &[u8],
         value: Value,
-        wire: WireFormat,
-        out: &mut Vec<u8>,
+        scratch: &mut Vec<u8>,
+        lines: &mut Lines,
     ) -> Result<(), Odd> {
         match verdict {
-            Verdict::AsItIs => out.extend_from_slice(&bytes[value.start..value.end]),
-            Verdict::WithoutQuotes => out.extend_from_slice(&bytes[content(value)]),
-            Verdict::WithQuotes => {
-                out.push(b'"');
-                out.extend_from_slice(&bytes[content(value)]);
-                out.push(b'"');
+            Verdict::AsItIs => lines.copy(bytes, value.start..value.end),
+            Verdict::WithoutQuotes => lines.copy(bytes, content(value)),
+            Verdict::WithQuotes => lines.string(bytes, content(value)),
+            Verdict::Null => lines.null(),
+            Verdict::Text => {
+                scratch.clear();
+                cast::unescape(&bytes[value.start..value.end], scratch).ok_or(Odd)?;
+                if !matches!(self.kind, Some(Sort::Simple(Kind::Text(bytes_max))) if scratch.len() <= bytes_max) {
+                    return Err(Odd);
+                }
+                lines.text(scratch, 0..scratch.len(), false)?;
             }
-            Verdict::Null => match wire {
-                WireFormat::Csv => encoder::csv_null(out),
-                WireFormat::Json => out.extend_from_slice(b"null"),
-            },
-            Verdict::Anew => return self.write_anew(bytes, value, wire, out),
+            Verdict::Document => {
+                let mut compact = String::new();
+                let document = std::str::from_utf8(&bytes[value.start..value.end]).map_err(|_| Odd)?;
+                cast::compact(document, &mut compact).map_err(|_| Odd)?;
+                lines.document(compact.as_bytes());
+            }
+            Verdict::Anew => lines.made(|out| {
+                let Some(Sort::Simple(kind)) = self.kind else { return Err(Odd) };
+                out.extend(self.quoted.then_some(b'"'));
+                let written = kind.write_anew(&bytes[content(value)], out);
+                out.extend(self.quoted.then_some(b'"'));
+                written
+            })?,
         }
         Ok(())
-    }
-
-    #[cold]
-    fn write_anew(&self, bytes: &[u8], value: Value, wire: WireFormat, out: &mut Vec<u8>) -> Result<(), Odd> {
-        let text = |bytes| std::str::from_utf8(bytes).map_err(|_| Odd);
-        match self.kind {
-            None => Err(Odd),
-            Some(Sort::Document) => {
-                let mut compact = String::new();
-                cast::compact(text(&bytes[value.start..value.end])?, &mut compact).map_err(|_| Odd)?;
-                encoder::document(wire, compact.as_bytes(), out);
-                Ok(())
-            }
-            Some(Sort::Simple(Kind::Text(bytes_max))) => {
-                let Ok(Node::String(text)) = Node::parse(text(&bytes[value.start..value.end])?) else {
-                    return Err(Odd);
-                };
-                if text.len() > bytes_max {
-                    return Err(Odd);
-                }
-                match wire {
-                    WireFormat::Csv => encoder::csv_text(text.as_bytes(), out)?,
-                    WireFormat::Json => encoder::json_text(text.as_bytes(), out),
-                }
-                Ok(())
-            }
-            Some(Sort::Simple(kind)) => {
-                if !self.quoted {
-                    return kind.write_anew(&bytes[content(value)], out);
-                }
-                out.push(b'"');
-                kind.write_anew(&bytes[content(value)], out)?;
-                out.push(b'"');
-                Ok(())
-            }
-        }
     }
 }

@@ -1,11 +1,13 @@
-//! [`Rows`]: rows as text on their way to chunks, and [`Slow`], which makes them of batches.
+//! [`Rows`]: rows as text on their way to chunks; [`Out`], where the relays make them; [`Slow`], which makes them of batches.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::kind::Odd;
 use crate::buffers::Buffers;
-use crate::encoder::{self, Encoder};
+use crate::encoder::{self, Encoder, Layout, Lines};
 use crate::model::{Batch, Column, Origin, Reject, WireFormat};
 use crate::reader::cast::BatchBuilder;
 
@@ -61,48 +63,127 @@ impl Rows {
     }
 }
 
-/// How much of a block is its rows as it stands: all of it, until one is written in another way.
-pub(super) struct Kept<'a> {
+/// The rows of a block, as they are made: those that stand in it as they are to travel, until one does not; rows written from
+/// what stands in it; and those that go the way of all formats.
+pub(super) struct Out<'a> {
     block: &'a Bytes,
-    /// Up to where it is.
-    up_to: Option<usize>,
+    pub(super) rows: Rows,
+    /// Up to where the block is its rows as it stands, if it is.
+    kept: Option<usize>,
     buffers: &'a Buffers,
+    layout: &'a Arc<Layout>,
+    /// Where rows are being written; none while they are where [`Slow`] appends to them.
+    lines: Option<Lines>,
+    slow: &'a mut Slow,
 }
 
-impl<'a> Kept<'a> {
-    /// Of a block whose records may be rows as they stand.
-    pub(super) fn all(block: &'a Bytes, buffers: &'a Buffers) -> Self {
-        Self { block, up_to: Some(0), buffers }
+impl<'a> Out<'a> {
+    /// For a block whose records may be rows as they stand.
+    pub(super) fn keeping(block: &'a Bytes, buffers: &'a Buffers, layout: &'a Arc<Layout>, slow: &'a mut Slow) -> Self {
+        Self { block, rows: Rows::default(), kept: Some(0), buffers, layout, lines: None, slow }
     }
 
-    /// Of a block whose records are written anew in any case.
-    pub(super) fn none(block: &'a Bytes, buffers: &'a Buffers) -> Self {
-        Self { block, up_to: None, buffers }
+    /// For a block whose records are written anew in any case, and are likely to take so much room.
+    pub(super) fn anew(self, room: usize) -> Self {
+        let rows = Rows { text: self.buffers.empty(room), ..Rows::default() };
+        Self { rows, kept: None, ..self }
     }
 
     /// Leaves records where they are, if everything before them is there as well and they end as rows do.
     #[inline]
-    pub(super) fn keep(&mut self, records: &Range<usize>) -> bool {
-        let stays = self.up_to == Some(records.start) && self.block.get(records.end) == Some(&b'\n');
+    fn keep(&mut self, records: &Range<usize>) -> bool {
+        let stays = self.kept == Some(records.start) && self.block.get(records.end) == Some(&b'\n');
         if stays {
-            self.up_to = Some(records.end + 1);
+            self.kept = Some(records.end + 1);
         }
         stays
     }
 
-    /// Where to write a record that is not kept: behind those that were.
+    /// Adds a record that is a row as it stands.
     #[inline]
-    pub(super) fn give_up<'r>(&mut self, rows: &'r mut Rows) -> &'r mut Vec<u8> {
-        if let Some(end) = self.up_to.take() {
-            rows.text = self.buffers.empty(self.block.len() + self.block.len() / 8);
-            rows.text.extend_from_slice(&self.block[..end]);
+    pub(super) fn add(&mut self, record: Range<usize>) {
+        if self.keep(&record) {
+            self.rows.ends.push(record.end + 1);
+            return;
         }
-        &mut rows.text
+        let block = self.block;
+        let lines = self.lines();
+        lines.start();
+        lines.copy(block, record);
+        let end = lines.end_line();
+        self.rows.ends.push(end);
     }
 
-    /// The rows, if all are where they were.
-    pub(super) fn untouched(self) -> Option<Bytes> {
-        self.up_to.map(|end| self.block.slice(..end))
+    /// Adds records one behind the other that are rows as they stand, and where each of them ends.
+    pub(super) fn add_all(&mut self, records: Range<usize>, ends: impl Iterator<Item = usize>) {
+        if self.keep(&records) {
+            self.rows.ends.extend(ends);
+            return;
+        }
+        let block = self.block;
+        let start = self.lines().add_rows(block, records.start..records.end + 1);
+        self.rows.ends.extend(ends.map(|end| start + end - records.start));
+    }
+
+    /// Adds a row if it can be written; `write` says where it ends.
+    #[inline]
+    pub(super) fn write(&mut self, write: impl FnOnce(&mut Lines) -> Result<usize, Odd>) -> Result<(), Odd> {
+        if !self.slow.is_empty() {
+            return self.write_after(write);
+        }
+        let end = write(self.lines())?;
+        self.rows.ends.push(end);
+        Ok(())
+    }
+
+    /// Adds a row behind records that were put off. If it is to be put off as well, all of them wait on.
+    #[cold]
+    fn write_after(&mut self, write: impl FnOnce(&mut Lines) -> Result<usize, Odd>) -> Result<(), Odd> {
+        let mut lines = self.layout.behind(Vec::new());
+        let len = write(&mut lines)?;
+        let start = self.lines().add_rows(&lines.end(), 0..len);
+        self.rows.ends.push(start + len);
+        Ok(())
+    }
+
+    /// Where to write the next row: behind everything before it.
+    #[inline]
+    pub(super) fn lines(&mut self) -> &mut Lines {
+        if self.lines.is_none() {
+            self.give_up();
+            self.slow.flush(&mut self.rows);
+        }
+        let Self { rows, layout, lines, .. } = self;
+        lines.get_or_insert_with(|| layout.behind(std::mem::take(&mut rows.text)))
+    }
+
+    /// What was kept so far is written as well.
+    fn give_up(&mut self) {
+        if let Some(end) = self.kept.take() {
+            self.rows.text = self.buffers.empty(self.block.len() + self.block.len() / 8);
+            self.rows.text.extend_from_slice(&self.block[..end]);
+        }
+    }
+
+    /// Puts off a record: `read` reads it the way that all formats go.
+    pub(super) fn put_off<R>(&mut self, read: impl FnOnce(&mut BatchBuilder, &mut Vec<Reject>) -> R) -> R {
+        self.give_up();
+        self.rows.text = self.lines.take().map_or_else(|| std::mem::take(&mut self.rows.text), Lines::end);
+        let result = read(&mut self.slow.batch, &mut self.rows.rejects);
+        if self.slow.batch.is_full() {
+            self.slow.flush(&mut self.rows);
+        }
+        result
+    }
+
+    /// The rows of the block, of which everything was read.
+    pub(super) fn end(mut self) -> Rows {
+        if let Some(lines) = self.lines.take() {
+            self.rows.text = lines.end();
+        }
+        self.slow.flush(&mut self.rows);
+        self.rows.as_it_is = self.kept.map(|end| self.block.slice(..end));
+        self.rows
     }
 }
 
@@ -117,23 +198,12 @@ impl Slow {
         Self { batch: BatchBuilder::new(columns), encoder: encoder::new(wire, columns) }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.batch.is_empty()
     }
 
-    /// Where the next record goes.
-    pub(super) fn open<'a>(&'a mut self, rows: &'a mut Rows) -> (&'a mut BatchBuilder, &'a mut Vec<Reject>) {
-        (&mut self.batch, &mut rows.rejects)
-    }
-
-    pub(super) fn flush_if_full(&mut self, rows: &mut Rows) {
-        if self.batch.is_full() {
-            self.flush(rows);
-        }
-    }
-
     /// Appends what there is.
-    pub(super) fn flush(&mut self, rows: &mut Rows) {
+    fn flush(&mut self, rows: &mut Rows) {
         if !self.batch.is_empty() {
             rows.append(&self.batch.finish(), self.encoder.as_mut());
         }

@@ -14,7 +14,6 @@
 
 mod arrow_ipc;
 mod batches;
-mod bits;
 mod blocks;
 pub mod cast;
 mod columnar;

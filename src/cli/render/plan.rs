@@ -132,7 +132,7 @@ fn one_input(input: &InputPlan) -> String {
     let size = input.bytes.map_or_else(|| "of unknown length".to_owned(), |bytes| ByteCount(bytes).to_string());
     let relay = match input.relay {
         Relay::None => "",
-        Relay::Checked => "; records that pass the check travel as they are",
+        Relay::Checked => "; values that pass the check travel as they are",
         Relay::Unchecked => "; records travel unchecked",
     };
     format!("{}: {}; {size}{relay}", input.path, input.format)

@@ -119,7 +119,7 @@ fn reading(report: &Report) -> String {
     let word = if inputs == 1 { "input" } else { "inputs" };
     let all = |relay| inputs > 0 && report.inputs.iter().all(|input| input.relay == relay);
     let way = if all(Relay::Checked) {
-        ", checked where they stand and sent on as they are"
+        ", values checked where they stand and sent on as they are"
     } else if all(Relay::Unchecked) {
         ", sent on unchecked"
     } else {
@@ -196,7 +196,7 @@ mod tests {
         let mut of = report(JobState::Finished);
         for (relay, way) in [
             (Relay::None, "input\n"),
-            (Relay::Checked, "input, checked where they stand and sent on as they are\n"),
+            (Relay::Checked, "input, values checked where they stand and sent on as they are\n"),
             (Relay::Unchecked, "input, sent on unchecked\n"),
         ] {
             of.inputs[0].relay = relay;

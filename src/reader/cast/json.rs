@@ -126,6 +126,53 @@ impl<'de> Deserialize<'de> for Entries<'de> {
     }
 }
 
+/// What an escape of two bytes stands for.
+fn escaped(letter: u8) -> Option<u8> {
+    Some(match letter {
+        b'"' | b'\\' | b'/' => letter,
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        b'b' => 0x08,
+        b'f' => 0x0C,
+        _ => return None,
+    })
+}
+
+/// Whether a text between quotes has no escapes but those of two bytes, so that it is one whoever reads it.
+#[inline]
+pub(crate) fn is_escaped_plainly(text: &[u8]) -> bool {
+    let mut rest = text;
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        match rest.get(at + 1).copied().and_then(escaped) {
+            Some(_) => rest = &rest[at + 2..],
+            None => return false,
+        }
+    }
+    true
+}
+
+/// Appends what a JSON string stands for, which is given with its quotes and has no control characters; none if it is none.
+pub(crate) fn unescape(string: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let mut rest = &string[1..string.len() - 1];
+    let before = out.len();
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        out.extend_from_slice(&rest[..at]);
+        if let Some(byte) = escaped(*rest.get(at + 1)?) {
+            out.push(byte);
+            rest = &rest[at + 2..];
+        } else {
+            // Numbers of characters, of which two may be one.
+            let text: Text = serde_json::from_slice(string).ok()?;
+            out.truncate(before);
+            out.extend_from_slice(text.0.as_bytes());
+            return Some(());
+        }
+    }
+    out.extend_from_slice(rest);
+    Some(())
+}
+
 /// Appends a JSON document without the spaces between its parts. Everything else stays as it is written: the digits of
 /// numbers, the escapes of strings, and keys that occur twice.
 pub(crate) fn compact(text: &str, out: &mut String) -> Result<(), serde_json::Error> {
@@ -215,7 +262,27 @@ fn write_string(text: &str, out: &mut String) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn strings_are_unescaped_as_serde_does(
+            parts in prop::collection::vec(
+                prop::sample::select(["a", "é", "\\\"", "\\\\", "\\/", "\\b", "\\f", "\\n", "\\r", "\\t", "\\u00e9", "\\ud83d\\ude42", "\\ud83d", "\\x", "\\u12"].as_slice()),
+                0..12,
+            ),
+        ) {
+            let string = format!("\"{}\"", parts.concat());
+            let mut out = b"before ".to_vec();
+            let expected = serde_json::from_str::<String>(&string).ok();
+            let unescaped = unescape(string.as_bytes(), &mut out).map(|()| String::from_utf8(out.split_off(7)).unwrap());
+            prop_assert_eq!(&unescaped, &expected);
+            let plainly = is_escaped_plainly(&string.as_bytes()[1..string.len() - 1]);
+            prop_assert_eq!(plainly, expected.is_some() && !string.contains("\\u"));
+        }
+    }
 
     #[test]
     fn compacting_takes_spaces_and_nothing_else() {

@@ -35,7 +35,7 @@ pub use batch::BatchBuilder;
 pub use cell::Cell;
 pub use column::ColumnBuilder;
 pub(in crate::reader) use json::write as write_json;
-pub(crate) use json::{Node, compact};
+pub(crate) use json::{Node, compact, is_escaped_plainly, unescape};
 pub(in crate::reader) use number::is_exact_double;
 
 use crate::model::ColumnType;

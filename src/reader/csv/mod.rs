@@ -39,7 +39,7 @@ pub(crate) use outline::Outline;
 pub(crate) use record::{Extent, Form, Span, value};
 pub(super) use sample::Sample;
 pub use sample::{fields, first_record};
-pub(crate) use walk::{Found, Glance, Stretch, Walk};
+pub(crate) use walk::{Found, Glance, Stretch, Walk, quoted};
 
 /// Reads a CSV text.
 pub struct CsvReader(Batches<CsvRecords>);

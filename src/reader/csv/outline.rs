@@ -6,7 +6,7 @@
 
 #![expect(clippy::inline_always, reason = "what is not inlined is not compiled for the caller's instructions")]
 
-use crate::reader::bits::{BLOCK, Masks, Scan, parity, scan};
+use crate::bits::{BLOCK, Masks, Scan, parity, scan};
 
 /// The records of a plain block.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -8,7 +8,7 @@
 
 #![expect(clippy::inline_always, reason = "what is not inlined is not compiled for the caller's instructions")]
 
-use crate::reader::bits::{BLOCK, Masks, Scan, parity, scan};
+use crate::bits::{BLOCK, Masks, Scan, parity, scan};
 
 /// The places in a block that matter. Kept from block to block for its buffers.
 #[derive(Debug, Default)]
@@ -19,12 +19,14 @@ pub(super) struct Structure {
     quotes: Places,
     /// For each line end outside of quotes, how many separators there are up to it.
     records: Vec<u32>,
+    /// For each of them, how many line ends there are up to it, those within quotes among them.
+    lines: Vec<u32>,
     /// The bit of each byte that is no digit, and two words more, for a field may start at the end.
     not_digits: Vec<u64>,
-    /// Whether there is a backslash anywhere.
+    /// The bit of each backslash.
+    backslashes: Vec<u64>,
+    /// Whether there is one anywhere.
     has_backslash: bool,
-    /// Whether there is a line end within quotes.
-    has_quoted_line_end: bool,
 }
 
 /// Offsets in the order of the text.
@@ -68,7 +70,9 @@ impl Structure {
         debug_assert!(u32::try_from(bytes.len()).is_ok());
         (self.separators.count, self.quotes.count) = (0, 0);
         self.records.clear();
+        self.lines.clear();
         self.not_digits.clear();
+        self.backslashes.clear();
         scan(Pass { into: self, bytes, delimiter, quote });
     }
 
@@ -87,6 +91,11 @@ impl Structure {
         &self.records
     }
 
+    /// For each record that ends in a line end, how many line ends there are up to it.
+    pub(super) fn lines(&self) -> &[u32] {
+        &self.lines
+    }
+
     /// Which of the bytes from `start` to `end` are no digits, for at most 64 of them.
     #[inline]
     pub(super) fn not_digits(&self, start: usize, end: usize) -> u64 {
@@ -102,9 +111,22 @@ impl Structure {
         self.has_backslash
     }
 
-    /// Whether there is a line end within quotes.
-    pub(super) fn has_quoted_line_end(&self) -> bool {
-        self.has_quoted_line_end
+    /// Whether there is a backslash among these bytes.
+    #[inline]
+    pub(super) fn has_backslash_in(&self, start: usize, end: usize) -> bool {
+        if start == end {
+            return false;
+        }
+        let (first, last) = (start / BLOCK, (end - 1) / BLOCK);
+        let behind_start = u64::MAX << (start % BLOCK);
+        let before_end = u64::MAX >> (BLOCK - 1 - (end - 1) % BLOCK);
+        match &self.backslashes[first..=last] {
+            [word] => word & behind_start & before_end != 0,
+            [first, between @ .., last] => {
+                first & behind_start != 0 || last & before_end != 0 || between.iter().any(|word| *word != 0)
+            }
+            [] => false,
+        }
     }
 }
 
@@ -120,7 +142,7 @@ impl Scan for Pass<'_> {
     fn run<M: Masks>(self) {
         let Self { into, bytes, delimiter, quote } = self;
         let (blocks, rest) = bytes.as_chunks::<BLOCK>();
-        let mut looks = Looks { into, delimiter, quote, within: 0, backslashes: 0, quoted_line_ends: 0 };
+        let mut looks = Looks { into, delimiter, quote, within: 0, lines: 0, backslashes: 0 };
         for (index, block) in blocks.iter().enumerate() {
             looks.at::<M>(index * BLOCK, block);
         }
@@ -130,10 +152,9 @@ impl Scan for Pass<'_> {
             block[..rest.len()].copy_from_slice(rest);
             looks.at::<M>(blocks.len() * BLOCK, &block);
         }
-        let (backslashes, quoted_line_ends) = (looks.backslashes, looks.quoted_line_ends);
+        let backslashes = looks.backslashes;
         into.not_digits.extend([0; 2]);
         into.has_backslash = backslashes != 0;
-        into.has_quoted_line_end = quoted_line_ends != 0;
     }
 }
 
@@ -144,8 +165,10 @@ struct Looks<'a> {
     quote: Option<u8>,
     /// All ones if what comes next is within quotes.
     within: u64,
+    /// Line ends so far.
+    lines: u32,
+    /// The bits of all blocks together.
     backslashes: u64,
-    quoted_line_ends: u64,
 }
 
 impl Looks<'_> {
@@ -156,18 +179,21 @@ impl Looks<'_> {
         self.within = (inside >> 63).wrapping_neg();
         let line_ends = M::equal(block, b'\n');
         let lines = line_ends & !inside;
-        self.quoted_line_ends |= line_ends & inside;
         let separators = (M::equal(block, self.delimiter) & !inside) | lines;
-        self.backslashes |= M::equal(block, b'\\');
+        let backslashes = M::equal(block, b'\\');
+        self.backslashes |= backslashes;
         let into = &mut *self.into;
+        into.backslashes.push(backslashes);
         into.not_digits.push(M::not_digits(block));
         let mut line = lines;
         while line != 0 {
             let up_to = line ^ (line - 1);
             let before = into.separators.count + (separators & up_to).count_ones() as usize;
             into.records.push(u32::try_from(before).expect("fewer than bytes"));
+            into.lines.push(self.lines + (line_ends & up_to).count_ones());
             line &= line - 1;
         }
+        self.lines += line_ends.count_ones();
         into.separators.extend(at, separators);
         if quotes != 0 {
             into.quotes.extend(at, quotes);
@@ -216,10 +242,16 @@ mod tests {
             for bytes in texts {
                 structure.read(&bytes, b',', Some(b'"'));
                 let (separators, records, quotes) = simply(&bytes);
-                prop_assert_eq!(wide(structure.separators()), separators);
+                prop_assert_eq!(wide(structure.separators()), separators.clone());
                 prop_assert_eq!(wide(structure.records()), records);
                 prop_assert_eq!(wide(structure.quotes()), quotes);
+                let ends = separators.iter().filter(|at| bytes[**at] == b'\n');
+                let lines: Vec<usize> = ends.map(|end| memchr::memchr_iter(b'\n', &bytes[..=*end]).count()).collect();
+                prop_assert_eq!(wide(structure.lines()), lines);
                 prop_assert_eq!(structure.has_backslash(), bytes.contains(&b'\\'));
+                for (start, end) in [(0, bytes.len()), (bytes.len() / 3, bytes.len() / 2), (bytes.len() / 2, bytes.len()), (bytes.len(), bytes.len())] {
+                    prop_assert_eq!(structure.has_backslash_in(start, end), bytes[start..end].contains(&b'\\'));
+                }
                 for (start, end) in [(0, bytes.len().min(64)), (bytes.len() / 3, bytes.len() / 2), (bytes.len(), bytes.len())] {
                     let end = end.min(start + 64);
                     let odd = |at: usize| u64::from(!bytes[start + at].is_ascii_digit()) << at;

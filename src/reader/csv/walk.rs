@@ -9,7 +9,6 @@ use std::ops::Range;
 use super::record::{Extent, Form, Scan, Span, scan};
 use super::structure::Structure;
 use super::{Caster, Dialect};
-use crate::reader::window::line_ends;
 
 /// What comes next in a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +30,8 @@ pub(crate) struct Glance<'a> {
     pub(crate) start: usize,
     /// Where its fields end in the block, the last of them with the line.
     pub(crate) ends: &'a [u32],
-    /// How many quotes it has.
-    pub(crate) quotes: usize,
+    /// Where its quotes are.
+    pub(crate) quotes: &'a [u32],
 }
 
 /// Records one behind the other that have the same number of fields.
@@ -45,12 +44,20 @@ pub(crate) struct Stretch<'a> {
     fields: usize,
     /// The places of the quotes in them, and behind.
     quotes: &'a [u32],
+    /// The line of the first of them, and of what follows each, from 0.
+    line: u64,
+    lines: &'a [u32],
 }
 
 impl Stretch<'_> {
     /// How many records there are.
     pub(crate) fn records(&self) -> usize {
         self.ends.len() / self.fields
+    }
+
+    /// How many fields each of them has.
+    pub(crate) fn fields(&self) -> usize {
+        self.fields
     }
 
     /// Where a field stands in the block.
@@ -65,6 +72,12 @@ impl Stretch<'_> {
     #[inline]
     pub(crate) fn record(&self, record: usize) -> Range<usize> {
         self.field(record, 0).start..self.field(record, self.fields - 1).end
+    }
+
+    /// The line of a record, from 0.
+    #[inline]
+    pub(crate) fn line(&self, record: usize) -> u64 {
+        record.checked_sub(1).map_or(self.line, |before| self.lines[before].into())
     }
 
     /// Counts the quotes of each record.
@@ -124,7 +137,8 @@ impl Walk {
         let end = *self.structure.records().get(self.record)? as usize;
         let ends = &self.structure.separators()[self.separator..end];
         let line_end = *ends.last()?;
-        let quotes = self.structure.quotes()[self.quote..].iter().take_while(|quote| **quote < line_end).count();
+        let quotes = &self.structure.quotes()[self.quote..];
+        let quotes = &quotes[..quotes.iter().take_while(|quote| **quote < line_end).count()];
         // A CR belongs to the line end, and a blank line may be no record.
         let plain = matches!(bytes[self.at..line_end as usize], [.., last] if last != b'\r');
         (ends.len() == fields && plain).then_some(Glance { start: self.at, ends, quotes })
@@ -132,9 +146,8 @@ impl Walk {
 
     /// Goes on behind the record that was glanced at; `end` is where its line end is, `quotes` how many it has.
     #[inline]
-    pub(crate) fn pass(&mut self, bytes: &[u8], end: usize, quotes: usize) {
-        let has_lines = quotes > 0 && self.structure.has_quoted_line_end();
-        self.line += 1 + if has_lines { line_ends(&bytes[self.at..end]) } else { 0 };
+    pub(crate) fn pass(&mut self, end: usize, quotes: usize) {
+        self.line = self.structure.lines()[self.record].into();
         self.separator = self.structure.records()[self.record] as usize;
         (self.at, self.record, self.quote) = (end + 1, self.record + 1, self.quote + quotes);
     }
@@ -145,14 +158,15 @@ impl Walk {
     pub(crate) fn stretch(&self, records_max: usize, fields: usize) -> Stretch<'_> {
         let (separators, records) = (self.structure.separators(), self.structure.records());
         let mut count = 0;
-        // Lines within records are counted one by one.
-        if !self.exactly && !self.structure.has_quoted_line_end() {
+        if !self.exactly {
             let next = records.get(self.record..).unwrap_or_default().iter().take(records_max);
             let due = (1..).map(|record| self.separator + record * fields);
             count = next.zip(due).take_while(|(end, due)| **end as usize == *due).count();
         }
         let quotes = &self.structure.quotes()[self.quote..];
-        Stretch { start: self.at, ends: &separators[self.separator..][..count * fields], fields, quotes }
+        let lines = &self.structure.lines()[self.record.min(records.len())..][..count];
+        let ends = &separators[self.separator..][..count * fields];
+        Stretch { start: self.at, ends, fields, quotes, line: self.line, lines }
     }
 
     /// Goes on behind so many records of a stretch, the last of which ends at `end`.
@@ -162,7 +176,7 @@ impl Walk {
         self.separator = self.structure.records()[self.record - 1] as usize;
         self.quote += self.structure.quotes()[self.quote..].iter().take_while(|quote| (**quote as usize) < end).count();
         self.at = end + 1;
-        self.line += records as u64;
+        self.line = self.structure.lines()[self.record - 1].into();
     }
 
     /// The line of the record that comes next, from 0.
@@ -183,6 +197,16 @@ impl Walk {
     #[inline]
     pub(crate) fn is_exact(&self) -> bool {
         self.exactly
+    }
+
+    /// Whether there is a backslash in a field.
+    #[inline]
+    pub(crate) fn has_backslash_in(&self, bytes: &[u8], start: usize, end: usize) -> bool {
+        if self.masked {
+            self.structure.has_backslash_in(start, end)
+        } else {
+            memchr::memchr(b'\\', &bytes[start..end]).is_some()
+        }
     }
 
     /// Whether plain fields may hold quotes and any field a backslash.
@@ -208,10 +232,10 @@ impl Walk {
                 self.exactly = true;
                 break;
             }
+            let before = std::mem::replace(&mut self.line, self.structure.lines()[self.record].into());
             (self.at, self.separator, self.record) = (line_end + 1, end, self.record + 1);
             let taken = line_end + 1 - start;
             if blank {
-                self.line += 1;
                 if !caster.blank_is_row() {
                     continue;
                 }
@@ -219,8 +243,7 @@ impl Walk {
                 self.spans.push(Span::EMPTY);
                 return Found::Record(start, Extent::blank(taken));
             }
-            let lines = if self.structure.has_quoted_line_end() { line_ends(content) } else { 0 };
-            self.line += lines + 1;
+            let lines = self.line - before - 1;
             let bytes = content.len() - usize::from(content.ends_with(b"\r"));
             return Found::Record(start, Extent { bytes, taken, lines, malformed: false });
         }
@@ -283,7 +306,8 @@ fn not_digits(text: &[u8]) -> u64 {
 }
 
 /// The field from `start` to `end`, which holds these quotes; none if they are not around it and doubled within it.
-fn quoted(quotes: &[u32], start: usize, end: usize) -> Option<Span> {
+#[inline]
+pub(crate) fn quoted(quotes: &[u32], start: usize, end: usize) -> Option<Span> {
     match quotes {
         [] => Some(Span { start, end, form: Form::Plain }),
         [open, doubled @ .., close] if *open as usize == start && *close as usize + 1 == end => {

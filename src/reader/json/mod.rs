@@ -33,7 +33,7 @@ use super::{Error, Projected, Reader};
 use layout::{Layout, Step};
 use row::Wrong;
 
-pub(crate) use super::bits::odd_bytes;
+pub(crate) use crate::bits::odd_bytes;
 pub(crate) use object::{Object, Shape, Value, is_number};
 pub(crate) use row::{Keys, Made, Row};
 pub use sample::keys;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use super::row::Keys;
-use crate::reader::bits;
+use crate::bits;
 
 /// What a value is, as far as its bytes tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,10 +7,10 @@
 #![expect(clippy::inline_always, reason = "what is not inlined is not compiled for the caller's instructions")]
 
 /// The bytes that one mask is about.
-pub(super) const BLOCK: usize = 64;
+pub(crate) const BLOCK: usize = 64;
 
 /// Computes masks: a fixed algorithm is instantiated for each instruction set.
-pub(super) trait Masks {
+pub(crate) trait Masks {
     /// The bit of each byte that equals `byte`.
     fn equal(block: &[u8; BLOCK], byte: u8) -> u64;
 
@@ -19,13 +19,13 @@ pub(super) trait Masks {
 }
 
 /// What is to be done with masks.
-pub(super) trait Scan {
+pub(crate) trait Scan {
     /// Does it. Implementations are `#[inline(always)]`, so that they are compiled for the caller's instructions.
     fn run<M: Masks>(self);
 }
 
 /// Runs a scan with the best masks that this machine has.
-pub(super) fn scan(scan: impl Scan) {
+pub(crate) fn scan(scan: impl Scan) {
     #[cfg(target_arch = "x86_64")]
     {
         if std::arch::is_x86_feature_detected!("avx2")
@@ -45,7 +45,7 @@ pub(super) fn scan(scan: impl Scan) {
 
 /// For each bit, whether an odd number of bits is set up to it and with it.
 #[inline(always)]
-pub(super) fn parity(mut mask: u64) -> u64 {
+pub(crate) fn parity(mut mask: u64) -> u64 {
     for shift in [1, 2, 4, 8, 16, 32] {
         mask ^= mask << shift;
     }
@@ -54,10 +54,10 @@ pub(super) fn parity(mut mask: u64) -> u64 {
 
 /// Where the first byte stands that a JSON string does not hold as it is: a quote, a backslash, a control character.
 #[inline]
-pub(super) fn first_in_string(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn first_in_string(bytes: &[u8]) -> Option<usize> {
     let (blocks, rest) = bytes.as_chunks::<SMALL>();
     for (index, block) in blocks.iter().enumerate() {
-        let mask = special(block);
+        let mask = special_in_json(block);
         if mask != 0 {
             return Some(index * SMALL + mask.trailing_zeros() as usize);
         }
@@ -93,7 +93,7 @@ fn odd(block: &[u8; SMALL]) -> u32 {
 }
 
 /// The bytes that are looked at together where texts are short.
-const SMALL: usize = 16;
+pub(crate) const SMALL: usize = 16;
 
 fn is_special(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
@@ -101,19 +101,31 @@ fn is_special(byte: u8) -> bool {
 
 /// The bit of each byte that a JSON string does not hold as it is.
 #[inline]
-fn special(block: &[u8; SMALL]) -> u32 {
+pub(crate) fn special_in_json(block: &[u8; SMALL]) -> u32 {
     #[cfg(target_arch = "x86_64")]
     #[expect(unsafe_code, reason = "SSE2 is a part of x86-64")]
     unsafe {
-        x86::special_sse2(block)
+        x86::quoting_sse2(block) | x86::control_sse2(block)
     }
     #[cfg(not(target_arch = "x86_64"))]
     block.iter().enumerate().fold(0, |mask, (at, byte)| mask | u32::from(is_special(*byte)) << at)
 }
 
+/// The bit of each quote and each backslash.
+#[inline]
+pub(crate) fn special_in_csv(block: &[u8; SMALL]) -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    #[expect(unsafe_code, reason = "SSE2 is a part of x86-64")]
+    unsafe {
+        x86::quoting_sse2(block)
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    block.iter().enumerate().fold(0, |mask, (at, byte)| mask | u32::from(matches!(byte, b'"' | b'\\')) << at)
+}
+
 /// Plain arithmetic, eight bytes at a time.
 #[cfg(any(test, not(target_arch = "x86_64")))]
-pub(super) struct Portable;
+struct Portable;
 
 #[cfg(any(test, not(target_arch = "x86_64")))]
 impl Masks for Portable {
@@ -245,14 +257,21 @@ mod x86 {
     }
 
     #[target_feature(enable = "sse2")]
-    #[expect(clippy::cast_possible_wrap, clippy::cast_sign_loss, reason = "the bits are what counts")]
+    #[expect(clippy::cast_sign_loss, reason = "the bits are what counts")]
     #[inline]
-    pub(super) fn special_sse2(block: &[u8; SMALL]) -> u32 {
+    pub(super) fn quoting_sse2(block: &[u8; SMALL]) -> u32 {
         let bytes = small(block);
-        let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"' as i8));
-        let backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\' as i8));
-        let control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
-        _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, backslash), control)) as u32
+        let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"'.cast_signed()));
+        let backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\'.cast_signed()));
+        _mm_movemask_epi8(_mm_or_si128(quote, backslash)) as u32
+    }
+
+    #[target_feature(enable = "sse2")]
+    #[expect(clippy::cast_sign_loss, reason = "the bits are what counts")]
+    #[inline]
+    pub(super) fn control_sse2(block: &[u8; SMALL]) -> u32 {
+        let bytes = small(block);
+        _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes)) as u32
     }
 
     impl Masks for Avx2 {
@@ -353,6 +372,13 @@ mod tests {
             let bit = |at: usize| u64::from(!bytes[start + at].is_ascii_digit()) << at;
             let expected = if end - start > BLOCK { u64::MAX } else { (0..end - start).fold(0, |mask, at| mask | bit(at)) };
             prop_assert_eq!(odd_bytes(&bytes, start, end), expected);
+        }
+
+        #[test]
+        fn quotes_are_seen_in_short_blocks(bytes in prop::array::uniform16(prop::sample::select(b"ab\xdc\xa2\xff \x1f\x00\"\\".as_slice()))) {
+            let mask = |special: fn(u8) -> bool| (0..SMALL).fold(0, |mask, at| mask | u32::from(special(bytes[at])) << at);
+            prop_assert_eq!(special_in_json(&bytes), mask(is_special));
+            prop_assert_eq!(special_in_csv(&bytes), mask(|byte| byte == b'"' || byte == b'\\'));
         }
 
         #[test]
