@@ -34,6 +34,7 @@ const PEER: &str = include_str!("peer.py");
 // What is done by others, too.
 const SEND_CSV: &str = "CSV is sent";
 const CSV_TO_CSV: &str = "CSV → CSV";
+const CSV_TO_NDJSON: &str = "CSV → NDJSON";
 const PARQUET_TO_CSV: &str = "Parquet → CSV";
 const PARQUET_TO_NDJSON: &str = "Parquet → NDJSON";
 const NDJSON_TO_NDJSON: &str = "NDJSON → NDJSON";
@@ -226,6 +227,7 @@ impl Bench {
             import(("CSV → unchecked → CSV", SEND_CSV), &files.csv, &name, &["--check", "none"], None);
         }
         import(("CSV → columns turned round → CSV", CSV_TO_CSV), &files.csv, &format!("{name}_turned"), &[], None);
+        import(("CSV → checked → NDJSON", CSV_TO_NDJSON), &files.csv, &name, &["--wire", "json"], None);
         import(("Parquet → CSV", PARQUET_TO_CSV), &files.parquet, &name, &[], None);
         import(("Parquet → NDJSON", PARQUET_TO_NDJSON), &files.parquet, &name, &["--wire", "json"], None);
         import(("NDJSON → NDJSON", NDJSON_TO_NDJSON), &files.ndjson, &name, &["--wire", "json"], None);
@@ -269,6 +271,7 @@ impl Bench {
         let engines = self.settings.python.as_ref().map_or(&[][..], |(_, engines)| engines);
         for (task, from, file, to) in [
             (CSV_TO_CSV, "csv", &files.csv, "csv"),
+            (CSV_TO_NDJSON, "csv", &files.csv, "ndjson"),
             (PARQUET_TO_CSV, "parquet", &files.parquet, "csv"),
             (PARQUET_TO_NDJSON, "parquet", &files.parquet, "ndjson"),
             (NDJSON_TO_NDJSON, "ndjson", &files.ndjson, "ndjson"),
@@ -292,14 +295,17 @@ impl Bench {
         for _ in 0..self.settings.runs.max(1) {
             for (row, samples) in rows.iter().zip(&mut samples) {
                 row.what.warm()?;
-                samples.push(self.sample(&row.what, files.rows));
+                let before = self.sandbox.cpu_seconds();
+                let sample = self.sample(&row.what, files.rows);
+                let server_cpu_seconds = self.sandbox.cpu_seconds() - before;
+                samples.push(sample.map(|sample| Sample { server_cpu_seconds, ..sample }));
             }
         }
         let csv_bytes = files.csv_bytes()?;
         let megabytes = as_float(csv_bytes) / 1e6;
         println!("**{table}**: {} rows, {megabytes:.0} MB of CSV\n", files.rows);
-        println!("| | rows/s | MB/s | CPU s/GB | peak MB | CPU of the best other | aim |");
-        println!("|---|---:|---:|---:|---:|---:|---:|");
+        println!("| | rows/s | MB/s | CPU s/GB | peak MB | server's CPU s/GB | CPU of the best other | aim |");
+        println!("|---|---:|---:|---:|---:|---:|---:|---:|");
         let mut found = Vec::with_capacity(rows.len());
         for (row, samples) in rows.iter().zip(samples) {
             found.push((row, medians(row, samples)?));
@@ -360,7 +366,7 @@ impl Bench {
                 let figures: Vec<f64> = said.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
                 let [seconds, cpu_seconds, peak] = figures[..] else { return Err(said.into()) };
                 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes of memory")]
-                Ok(Sample { seconds, cpu_seconds, peak_bytes: peak as u64 })
+                Ok(Sample { seconds, cpu_seconds, peak_bytes: peak as u64, ..Sample::default() })
             }
         }
     }
@@ -432,6 +438,7 @@ fn medians(row: &Row, samples: Vec<Result<Sample, Failure>>) -> Result<Result<Sa
         seconds: median(&|sample| sample.seconds),
         cpu_seconds: median(&|sample| sample.cpu_seconds),
         peak_bytes: peaks[peaks.len() / 2],
+        server_cpu_seconds: median(&|sample| sample.server_cpu_seconds),
     }))
 }
 
@@ -439,12 +446,16 @@ fn medians(row: &Row, samples: Vec<Result<Sample, Failure>>) -> Result<Result<Sa
 fn line(name: &str, sample: &Result<Sample, String>, rows: u64, csv_bytes: u64, best: Option<f64>) -> String {
     let sample = match sample {
         Ok(sample) => sample,
-        Err(why) => return format!("| {name} | {why} |||||"),
+        Err(why) => return format!("| {name} | {why} ||||||"),
     };
     let (seconds, gigabytes) = (sample.seconds, as_float(csv_bytes) / 1e9);
     let mut out = String::new();
     let _ = write!(out, "| {name} | {:.0} | {:.0} ", as_float(rows) / seconds, gigabytes * 1e3 / seconds);
     let _ = write!(out, "| {:.2} | {:.0} |", sample.cpu_seconds / gigabytes, as_float(sample.peak_bytes) / 1e6);
+    let _ = match sample.server_cpu_seconds {
+        0.0 => write!(out, " |"),
+        seconds => write!(out, " {:.2} |", seconds / gigabytes),
+    };
     let best = best.map(|best| format!(" {:.1} × |", best / sample.cpu_seconds));
     out + best.as_deref().unwrap_or(" |")
 }

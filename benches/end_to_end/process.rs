@@ -1,5 +1,6 @@
 //! Processes: a sandbox to load into, and whoever is measured.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -18,6 +19,8 @@ pub(crate) struct Sample {
     pub(crate) seconds: f64,
     pub(crate) cpu_seconds: f64,
     pub(crate) peak_bytes: u64,
+    /// What the sandbox took meanwhile, where it was asked.
+    pub(crate) server_cpu_seconds: f64,
 }
 
 /// Runs a command to its end and returns what it took and what it said. One that fails ends the bench: figures of half a run
@@ -39,7 +42,7 @@ pub(crate) fn measured(command: &mut Command) -> Result<(Sample, String), Failur
         return Err(format!("{command:?}: {}\n{said}\n{errors}", used.status).into());
     }
     let cpu_seconds = (used.rusage.utime + used.rusage.stime).as_secs_f64();
-    Ok((Sample { seconds, cpu_seconds, peak_bytes: used.rusage.maxrss }, said))
+    Ok((Sample { seconds, cpu_seconds, peak_bytes: used.rusage.maxrss, ..Sample::default() }, said))
 }
 
 /// A sandbox that counts rows and keeps nothing, in a process of its own.
@@ -64,6 +67,15 @@ impl Sandbox {
             return Err(format!("the sandbox said {line:?}").into());
         };
         Ok(Self { child, frontend, mysql })
+    }
+
+    /// The processor time that it took so far, where the system tells.
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        const TICKS_PER_SECOND: f64 = 100.0;
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+        // The name in brackets may hold anything; behind it the state is the first word, and the times the 12th and 13th.
+        let words = stat.rsplit_once(')').map_or("", |(_, words)| words).split_whitespace();
+        words.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / TICKS_PER_SECOND
     }
 
     pub(crate) fn execute(&self, statements: &[String]) -> Result<(), Failure> {
