@@ -129,12 +129,19 @@ impl Lines {
         Ok(())
     }
 
-    /// Writes the value of a JSON column: a document on one line that is not `null`.
-    pub(crate) fn document(&mut self, document: &[u8]) {
+    /// Writes the value of a JSON column: a document on one line.
+    ///
+    /// # Errors
+    /// When the format cannot carry it.
+    pub(crate) fn document(&mut self, document: &str) -> Result<(), Unfit> {
+        let document = document.as_bytes();
         self.at = match self.layout.wire {
             WireFormat::Csv => self.room.put_whole::<escape::Csv>(self.at, document),
+            // The server could not tell it from NULL.
+            WireFormat::Json if *document == json::NULL => return Err(Unfit),
             WireFormat::Json => self.room.put_long(self.at, document),
         };
+        Ok(())
     }
 
     #[inline]

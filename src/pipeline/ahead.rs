@@ -115,6 +115,8 @@ impl Look<'_> {
             Kind::Double => self.odd_number(column, quotes, canonical::double),
             Kind::Float => self.odd_number(column, quotes, canonical::float),
             Kind::Boolean => self.odd_number(column, quotes, canonical::boolean),
+            // It has to be parsed.
+            Kind::Document => self.odd(column, quotes, |_, _, _| false),
         }
     }
 

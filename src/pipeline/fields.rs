@@ -6,6 +6,7 @@ use super::canonical;
 use super::kind::{Kind, Odd};
 use crate::encoder::Lines;
 use crate::model::{Column, WireFormat};
+use crate::reader::cast;
 use crate::reader::csv::{self, Dialect, Form, Span, Target, Walk};
 
 /// A column, as the relay sees it.
@@ -45,7 +46,9 @@ pub(super) enum Verdict {
     Null,
     /// It is a text to be escaped anew.
     Text,
-    /// It is no text, and to be written anew.
+    /// It is a document.
+    Document,
+    /// It is to be written anew.
     Anew,
 }
 
@@ -97,6 +100,7 @@ impl Check<'_> {
         match field.kind {
             Kind::Text(bytes_max) if text.len() > bytes_max => Err(Odd),
             Kind::Text(_) => Ok(if self.travels(span) { Verdict::AsItIs } else { Verdict::Text }),
+            Kind::Document => Ok(Verdict::Document),
             _ if span.form == Form::Escaped => Err(Odd),
             kind => {
                 let odd = self.walk.not_digits(self.bytes, span.start, span.end);
@@ -137,6 +141,10 @@ impl Check<'_> {
                 std::str::from_utf8(&text).map_err(|_| Odd)?;
                 lines.text(&text, 0..text.len(), false)?;
             }
+            Verdict::Document => {
+                let text = csv::value(self.bytes, span, self.dialect);
+                lines.document(&compact(&text)?)?;
+            }
             Verdict::Anew => lines.made(|out| {
                 out.extend(field.in_quotes.then_some(b'"'));
                 let written = field.kind.write_anew(&self.bytes[inner(span)], out);
@@ -158,6 +166,13 @@ impl Check<'_> {
             _ => lines.copy(self.bytes, inner(span)),
         }
     }
+}
+
+/// A document without the blanks between its parts.
+pub(super) fn compact(document: &[u8]) -> Result<String, Odd> {
+    let mut compact = String::new();
+    cast::compact(std::str::from_utf8(document).map_err(|_| Odd)?, &mut compact).map_err(|_| Odd)?;
+    Ok(compact)
 }
 
 /// Whether a text may travel with the quotes that it has or has not. Without them it must not be blank, for a blank row is

@@ -19,6 +19,8 @@ pub(super) enum Kind {
     DateTime,
     /// Text of at most so many bytes.
     Text(usize),
+    /// A JSON document.
+    Document,
 }
 
 impl Kind {
@@ -37,8 +39,8 @@ impl Kind {
             ColumnType::Date => Self::Date,
             ColumnType::DateTime => Self::DateTime,
             ColumnType::Char(bytes) | ColumnType::Varchar(bytes) => Self::Text(usize::try_from(*bytes).ok()?),
-            ColumnType::Json
-            | ColumnType::Varbinary(_)
+            ColumnType::Json => Self::Document,
+            ColumnType::Varbinary(_)
             | ColumnType::Array(_)
             | ColumnType::Map(..)
             | ColumnType::Struct(_)
@@ -52,7 +54,7 @@ impl Kind {
             Self::Text(_) => true,
             // What JSON's numbers do not hold, or what is no number (SR §6.8).
             Self::Integer(_, None) | Self::Decimal(..) | Self::Date | Self::DateTime => wire == WireFormat::Json,
-            Self::Boolean | Self::Integer(..) | Self::Float | Self::Double => false,
+            Self::Boolean | Self::Integer(..) | Self::Float | Self::Double | Self::Document => false,
         }
     }
 
@@ -72,11 +74,11 @@ impl Kind {
             Self::Double => canonical::double(field),
             Self::Float => canonical::float(field),
             Self::Boolean => canonical::boolean(field),
-            Self::Text(_) => false,
+            Self::Text(_) | Self::Document => false,
         }
     }
 
-    /// Writes a value that is no text and not written in such a way.
+    /// Writes a value that is no text, no document and not written in such a way.
     #[cold]
     pub(super) fn write_anew(self, text: &[u8], out: &mut Vec<u8>) -> Result<(), Odd> {
         let text = std::str::from_utf8(text).map_err(|_| Odd)?;
@@ -116,7 +118,7 @@ impl Kind {
                 let value = time::datetime(text).map_err(parsed)?;
                 scalar::append(out, |to| scalar::datetime(value, to, 0))?;
             }
-            Self::Text(_) => return Err(Odd),
+            Self::Text(_) | Self::Document => return Err(Odd),
         }
         Ok(())
     }

@@ -207,7 +207,6 @@ impl Reading<'_> {
         let stretch = walk.stretch(records, task.caster.fields_expected);
         let (start, end) = (stretch.record(0).start, stretch.record(records - 1).end);
         let place = |record| origin(block, stretch.record(record).start, stretch.line(record));
-        out.rows.origins.extend((0..records).map(place));
         if task.by_fields() {
             let pass = task.pass(&block.bytes, walk);
             for record in 0..records {
@@ -217,6 +216,8 @@ impl Reading<'_> {
         } else {
             out.add_all(start..end, (0..records).map(|record| stretch.record(record).end + 1));
         }
+        // Behind those of records that were put off, which are written by now.
+        out.rows.origins.extend((0..records).map(place));
         walk.pass_all(records, end);
     }
 

@@ -9,11 +9,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::canonical;
+use super::fields::compact;
 use super::kind::{Kind, Odd};
 use super::rows::{Out, Rows, Slow};
 use crate::buffers::Buffers;
 use crate::encoder::{Layout, Lines};
-use crate::model::{Column, ColumnType, Origin, WireFormat};
+use crate::model::{Column, Origin, WireFormat};
 use crate::reader::cast;
 use crate::reader::json::{Keys, Made, Object, Row, Shape, Value, is_number, odd_bytes};
 use crate::reader::{Block, RECORD_BYTES_MAX};
@@ -21,7 +22,7 @@ use crate::reader::{Block, RECORD_BYTES_MAX};
 /// A column, as the relay sees it.
 struct Field {
     /// None of these: every value of it makes its record an unusual one.
-    kind: Option<Sort>,
+    kind: Option<Kind>,
     nullable: bool,
     /// The key that its value comes from.
     slot: usize,
@@ -29,22 +30,10 @@ struct Field {
     quoted: bool,
 }
 
-#[derive(Clone, Copy)]
-enum Sort {
-    Simple(Kind),
-    Document,
-}
-
 impl Field {
     fn new(column: &Column, slot: usize, wire: WireFormat) -> Self {
-        let kind = match &column.ty {
-            ColumnType::Json => Some(Sort::Document),
-            ty => Kind::of(ty).map(Sort::Simple),
-        };
-        let quoted = match kind {
-            Some(Sort::Simple(kind)) => kind.is_string(wire),
-            _ => false,
-        };
+        let kind = Kind::of(&column.ty);
+        let quoted = kind.is_some_and(|kind| kind.is_string(wire));
         Self { kind, nullable: column.nullable, slot, quoted }
     }
 }
@@ -247,8 +236,8 @@ impl Field {
         let kind = match (value.shape, self.kind) {
             (Shape::Missing | Shape::Null, _) => return if self.nullable { Ok(Verdict::Null) } else { Err(Odd) },
             (_, None) => return Err(Odd),
-            (_, Some(Sort::Document)) => return Ok(Verdict::Document),
-            (_, Some(Sort::Simple(kind))) => kind,
+            (_, Some(Kind::Document)) => return Ok(Verdict::Document),
+            (_, Some(kind)) => kind,
         };
         let inner = content(value);
         let text = &bytes[inner.clone()];
@@ -306,19 +295,16 @@ impl Field {
             Verdict::Text => {
                 scratch.clear();
                 cast::unescape(&bytes[value.start..value.end], scratch).ok_or(Odd)?;
-                if !matches!(self.kind, Some(Sort::Simple(Kind::Text(bytes_max))) if scratch.len() <= bytes_max) {
+                if !matches!(self.kind, Some(Kind::Text(bytes_max)) if scratch.len() <= bytes_max) {
                     return Err(Odd);
                 }
                 lines.text(scratch, 0..scratch.len(), false)?;
             }
             Verdict::Document => {
-                let mut compact = String::new();
-                let document = std::str::from_utf8(&bytes[value.start..value.end]).map_err(|_| Odd)?;
-                cast::compact(document, &mut compact).map_err(|_| Odd)?;
-                lines.document(compact.as_bytes());
+                lines.document(&compact(&bytes[value.start..value.end])?)?;
             }
             Verdict::Anew => lines.made(|out| {
-                let Some(Sort::Simple(kind)) = self.kind else { return Err(Odd) };
+                let kind = self.kind.ok_or(Odd)?;
                 out.extend(self.quoted.then_some(b'"'));
                 let written = kind.write_anew(&bytes[content(value)], out);
                 out.extend(self.quoted.then_some(b'"'));
