@@ -43,6 +43,8 @@ struct Script {
     /// Commits and rollbacks that were asked for.
     decided: Mutex<Vec<String>>,
     asked: Mutex<u32>,
+    /// How often a question about a label fails before it is answered.
+    silent: Mutex<u32>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -139,6 +141,11 @@ impl Target for Script {
 
     async fn label_state(&self, _: &Label) -> Result<LabelState, target::Error> {
         *lock(&self.asked) += 1;
+        let silent = *lock(&self.silent);
+        if silent > 0 {
+            *lock(&self.silent) -= 1;
+            return Err(failure(Disposition::Retry { after: None }));
+        }
         // The last state stays; without any, no answer ever comes.
         let state = {
             let mut states = lock(&self.states);

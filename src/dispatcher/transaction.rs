@@ -21,6 +21,7 @@ use super::attempt::{Run, cancelled, note_end};
 use super::ending::{End, Ending, Goal};
 use super::retry::Decision;
 use super::{Dispatcher, Error};
+use crate::failure::chain;
 use crate::journal::{LoadEntry, Settled};
 use crate::model::{Label, LoadState};
 use crate::simulated::{Mistake, makes};
@@ -199,18 +200,46 @@ impl Dispatcher {
     ///
     /// # Errors
     /// Names the first that is not, or what keeps the server from saying.
-    pub async fn all_prepared(&self, labels: &[Label]) -> Result<(), Error> {
+    pub async fn all_prepared(&self, labels: &[Label], cancel: &watch::Receiver<bool>) -> Result<(), Error> {
         for label in labels {
-            let why = match self.target.label_state(label).await {
-                Ok(LabelState::Prepared | LabelState::Committed | LabelState::Visible) => continue,
-                Ok(LabelState::Aborted) => "the server has rolled it back".to_owned(),
-                Ok(LabelState::Unknown) => "the server does not know it any more".to_owned(),
-                Ok(LabelState::Prepare) => "somebody else has begun it anew".to_owned(),
-                Err(source) => source.to_string(),
+            let mut cancel = cancel.clone();
+            let state = tokio::select! {
+                biased;
+                () = cancelled(&mut cancel) => return Err(Error::Cancelled),
+                state = self.state_for_certain(label) => state?,
+            };
+            let why = match state {
+                LabelState::Prepared | LabelState::Committed | LabelState::Visible => continue,
+                LabelState::Aborted => "the server has rolled it back".to_owned(),
+                LabelState::Unknown => "the server does not know it any more".to_owned(),
+                LabelState::Prepare => "somebody else has begun it anew".to_owned(),
             };
             return Err(Error::NotPrepared { label: label.clone(), why });
         }
         Ok(())
+    }
+
+    /// How a label stands. A server that is away for a moment must not cost what is prepared: it is asked until it answers.
+    async fn state_for_certain(&self, label: &Label) -> Result<LabelState, Error> {
+        let started = self.clock.instant();
+        for asks in 1_u32.. {
+            let source = match self.target.label_state(label).await {
+                Ok(state) => return Ok(state),
+                Err(source) => source,
+            };
+            let elapsed = self.clock.instant() - started;
+            if elapsed >= self.policy.settle_max {
+                return Err(Error::Failed { label: label.clone(), attempts: asks, elapsed, source });
+            }
+            let wait = self.policy.backoff(asks);
+            let seconds = wait.as_secs_f64();
+            tracing::warn!(
+                "asking for the state of {label} failed: {}; asking again in {seconds:.1} s",
+                chain(&source)
+            );
+            self.clock.sleep(wait).await;
+        }
+        unreachable!("the time is up before")
     }
 
     /// Commits what was decided upon; the journal learns of each. Says which are in the table, and whether readers see

@@ -168,10 +168,29 @@ async fn what_is_rolled_back_is_confirmed_and_written_down() {
 async fn what_is_not_prepared_any_more_keeps_the_job_from_being_decided() {
     let world = World::new(&[], &[LabelState::Prepared, LabelState::Aborted]);
     let labels = ["label-1".parse().unwrap(), "label-2".parse().unwrap()];
-    match world.whole().all_prepared(&labels).await {
+    match world.whole().all_prepared(&labels, &world.cancel.subscribe()).await {
         Err(Error::NotPrepared { label, .. }) => assert_eq!(label.as_str(), "label-2"),
         other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test]
+async fn a_last_look_that_nobody_answers_is_taken_again() {
+    let labels = ["label-1".parse().unwrap()];
+    let world = World::new(&[], &[LabelState::Prepared]);
+    *lock(&world.script.silent) = 5;
+    assert!(world.whole().all_prepared(&labels, &world.cancel.subscribe()).await.is_ok());
+
+    // Who is away for good has refused nothing: the next try may find it back.
+    *lock(&world.script.silent) = u32::MAX;
+    let away = failure(Disposition::Retry { after: None }).code();
+    let error = world.whole().all_prepared(&labels, &world.cancel.subscribe()).await.unwrap_err();
+    assert_eq!(error.code(), away, "{error}");
+    assert!(world.clock.passed() > Policy::default().settle_max);
+
+    world.cancel.send_replace(true);
+    let cancelled = world.whole().all_prepared(&labels, &world.cancel.subscribe()).await;
+    assert!(matches!(cancelled, Err(Error::Cancelled)), "{cancelled:?}");
 }
 
 #[tokio::test]

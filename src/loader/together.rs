@@ -110,7 +110,8 @@ async fn decide(accounts: &mut [Account<'_>], ready: &[Option<Ready>]) -> Result
     for (index, (account, ready)) in accounts.iter_mut().zip(ready).enumerate() {
         let Some(ready) = ready.as_ref().filter(|ready| ready.decided.is_none()) else { continue };
         let rivals: Option<&Rivals> = ready.started.rivals.as_ref();
-        account.look(&ready.dispatcher, rivals).await.map_err(|error| (index, error))?;
+        let looked = account.look(&ready.dispatcher, rivals, &ready.stop.cancel).await;
+        looked.map_err(|error| (index, error))?;
     }
     let Some(first) = ready.iter().position(open) else { return Ok(()) };
     let runs: Vec<_> = accounts

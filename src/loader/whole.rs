@@ -64,7 +64,7 @@ impl Account<'_> {
         cancel: &watch::Receiver<bool>,
     ) -> Result<(), Error> {
         let result = match result {
-            Ok(()) => self.decide(dispatcher, rivals).await,
+            Ok(()) => self.decide(dispatcher, rivals, cancel).await,
             Err(error) => Err(error),
         };
         if let Err(error) = result {
@@ -87,15 +87,25 @@ impl Account<'_> {
     }
 
     /// The last look before the decision, and the decision.
-    async fn decide(&mut self, dispatcher: &Dispatcher, rivals: Option<&Rivals>) -> Result<(), Error> {
-        self.look(dispatcher, rivals).await?;
+    async fn decide(
+        &mut self,
+        dispatcher: &Dispatcher,
+        rivals: Option<&Rivals>,
+        cancel: &watch::Receiver<bool>,
+    ) -> Result<(), Error> {
+        self.look(dispatcher, rivals, cancel).await?;
         let now = self.loader.clock.now();
         task::block_in_place(|| dispatcher.journal.decide(&dispatcher.job, dispatcher.run, &self.report, now))?;
         Ok(())
     }
 
     /// Whether everything is prepared and may be decided upon; brings the report to where the decision keeps it.
-    pub(super) async fn look(&mut self, dispatcher: &Dispatcher, rivals: Option<&Rivals>) -> Result<(), Error> {
+    pub(super) async fn look(
+        &mut self,
+        dispatcher: &Dispatcher,
+        rivals: Option<&Rivals>,
+        cancel: &watch::Receiver<bool>,
+    ) -> Result<(), Error> {
         let prepared: Vec<Label> = self
             .report
             .loads
@@ -106,7 +116,7 @@ impl Account<'_> {
         // A stream that brought other rows this time has left others behind.
         let stale = open(entries(dispatcher)?).into_iter().filter(|(label, _)| !prepared.contains(label)).collect();
         dispatcher.roll_back_all(stale).await;
-        dispatcher.all_prepared(&prepared).await?;
+        dispatcher.all_prepared(&prepared, cancel).await?;
         if makes(Mistake::CommitBeforeDecision) {
             dispatcher.commit_all(open(entries(dispatcher)?), &watch::channel(false).1).await;
         }

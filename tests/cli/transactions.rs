@@ -83,6 +83,8 @@ fn lost_answers_and_failures_at_every_step_neither_lose_nor_double_a_row() {
         json!({"at": "commit", "do": {"kind": "fail", "preset": "lock_timeout"}}),
         json!({"at": "committed", "do": {"kind": "commit_then_fail"}}),
         json!({"at": "publish", "do": {"kind": "publish_timeout", "visible_after_ms": 200}}),
+        // The last look before the decision.
+        json!({"at": "head", "operation": "label_state", "times": 2, "do": {"kind": "reset"}}),
     ] {
         let (world, sandbox, file) = prepared("2");
         faults(&sandbox, &json!([rule]));
