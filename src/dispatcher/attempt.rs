@@ -447,6 +447,7 @@ impl Run {
 
     /// After the connection was dropped: learns how the label stands, if the server says so soon.
     async fn settle_after_cancel(&mut self) -> Error {
+        let mut was_known = self.open || self.asked_before;
         for _ in 0..ASKS_AFTER_CANCEL {
             let state = tokio::select! {
                 // A ready answer counts, however little time is left.
@@ -460,12 +461,13 @@ impl Run {
                     return self.settle(&Loaded::before(visible)).err().unwrap_or(Error::Cancelled);
                 }
                 // What an earlier attempt may have applied, the server may have forgotten: the next run looks closer.
-                Ok(LabelState::Unknown) if self.open || self.asked_before => return Error::Cancelled,
+                Ok(LabelState::Unknown) if was_known => return Error::Cancelled,
                 Ok(LabelState::Aborted | LabelState::Unknown) => {
                     self.delivered.state = LoadState::Aborted;
                     return self.record().err().unwrap_or(Error::Cancelled);
                 }
-                Ok(LabelState::Prepare | LabelState::Prepared) | Err(_) => {}
+                Ok(LabelState::Prepare | LabelState::Prepared) => was_known = true,
+                Err(_) => {}
             }
             self.dispatcher.clock.sleep(ASK_AFTER_CANCEL_EVERY).await;
         }

@@ -459,6 +459,21 @@ async fn a_cancel_cuts_the_load_off_and_learns_how_it_stands() {
 }
 
 #[tokio::test]
+async fn a_cancel_takes_no_label_that_was_open_and_is_unknown_now_for_one_that_never_arrived() {
+    let world = World::new(&[Step::Hang], &[LabelState::Prepare, LabelState::Unknown]);
+    let (sender, receiver) = mpsc::channel(1);
+    sender.send(world.delivery(1)).await.unwrap();
+    let run = tokio::spawn(world.dispatcher(1).run(receiver, world.halt.subscribe(), world.cancel.subscribe()));
+    while world.sent().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    world.cancel.send_replace(true);
+    let outcome = run.await.unwrap();
+    assert!(matches!(outcome.failure, Some(Error::Cancelled)), "{outcome:?}");
+    assert_eq!(world.journalled(), LoadState::Sending, "it may have been applied and forgotten");
+}
+
+#[tokio::test]
 async fn a_cancel_takes_no_unknown_label_of_an_earlier_run_for_one_that_never_arrived() {
     let world = World::new(&[], &[LabelState::Unknown]);
     let delivery = world.delivery(1);
