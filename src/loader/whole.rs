@@ -1,6 +1,6 @@
 //! A job that is committed as a whole: from everything prepared to everything committed, or back.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -106,13 +106,7 @@ impl Account<'_> {
         rivals: Option<&Rivals>,
         cancel: &watch::Receiver<bool>,
     ) -> Result<(), Error> {
-        let prepared: Vec<Label> = self
-            .report
-            .loads
-            .iter()
-            .filter(|load| load.state == LoadState::Prepared)
-            .map(|load| load.label.parse().expect("a report names labels"))
-            .collect();
+        let prepared: Vec<Label> = self.prepared().map(|label| label.parse().expect("a report names labels")).collect();
         // A stream that brought other rows this time has left others behind.
         let stale = open(entries(dispatcher)?).into_iter().filter(|(label, _)| !prepared.contains(label)).collect();
         dispatcher.roll_back_all(stale).await;
@@ -151,9 +145,13 @@ impl Account<'_> {
         cancel: &watch::Receiver<bool>,
     ) -> Result<(), Error> {
         let known = entries(dispatcher)?;
+        // What was prepared at the decision belongs to it, also where somebody has learned since that it is rolled back.
+        let decided: HashSet<&str> = self.prepared().collect();
         let (done, left): (Vec<_>, Vec<_>) = known
             .into_iter()
-            .filter(|(_, entry)| entry.state.is_loaded() || entry.state.is_open())
+            .filter(|(label, entry)| {
+                entry.state.is_loaded() || entry.state.is_open() || decided.contains(label.as_str())
+            })
             .partition(|(_, entry)| entry.state.is_loaded());
         self.learn(&done.iter().map(|(label, entry)| (label.clone(), entry.state)).collect::<Vec<_>>());
         let (committed, failure) = dispatcher.commit_all(left, cancel).await;
@@ -164,6 +162,12 @@ impl Account<'_> {
         self.report.rows_loaded = in_table().map(|entry| entry.rows_loaded).sum();
         self.report.rows_unselected = in_table().map(|entry| entry.rows_unselected).sum();
         failure.map_or(Ok(()), |failure| Err(failure.into()))
+    }
+
+    /// The labels of what is prepared, as the report has it.
+    fn prepared(&self) -> impl Iterator<Item = &str> {
+        let prepared = self.report.loads.iter().filter(|load| load.state == LoadState::Prepared);
+        prepared.map(|load| load.label.as_str())
     }
 
     /// Brings the report up to date.
