@@ -204,6 +204,11 @@ impl Error {
         Some(place)
     }
 
+    /// Whether somebody else holds a load of this job, and did not let go of it in time.
+    pub(super) fn is_crossed(&self) -> bool {
+        matches!(self, Self::Delivery(dispatcher::Error::Failed { source: target::Error::LabelBusy { .. }, .. }))
+    }
+
     /// The load of which it is not known whether it is in the table as it was sent.
     #[must_use]
     pub fn open_label(&self) -> Option<&Label> {

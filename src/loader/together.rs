@@ -66,7 +66,14 @@ pub async fn run_together(jobs: &[(Loader, JobSpec)], stop: Stop) -> Vec<Ended> 
             }
             all
         }
-        Some((index, error)) => roll_back(accounts, ready, index, error).await,
+        Some((index, error)) => {
+            let crossed = error.is_crossed();
+            let ended = roll_back(accounts, ready, index, error).await;
+            if crossed {
+                whole::step_aside(&jobs[index].0, stop).await;
+            }
+            ended
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -9,13 +10,18 @@ use super::choice::Rivals;
 use super::error::Error;
 use super::job::{Account, Started};
 use super::spec::JobSpec;
-use super::task;
+use super::stop::Stop;
+use super::{Loader, task};
 use crate::dispatcher::{Dispatcher, Policy, Rejects};
 use crate::governor::{Gate, Pace, Window};
 use crate::journal::{self, Journal, LoadEntry, Work};
 use crate::model::{Label, LoadState, Report};
-use crate::simulated::{Mistake, makes};
+use crate::simulated::{Mistake, draw, makes};
 use crate::telemetry::Progress;
+
+/// How long a job stays away at most that has given up a load which somebody else holds: twice as long as it takes that one
+/// to notice what is free.
+const ASIDE_MAX: Duration = Duration::from_secs(30);
 
 impl Account<'_> {
     /// Rolls back what runs have left open whose place this work takes. Only what the journal names is touched.
@@ -69,6 +75,9 @@ impl Account<'_> {
         };
         if let Err(error) = result {
             self.back(dispatcher).await?;
+            if error.is_crossed() {
+                step_aside(self.loader, Stop { drain: dispatcher.drain.clone(), cancel: cancel.clone() }).await;
+            }
             return Err(error);
         }
         let result = self.forward(dispatcher, cancel).await;
@@ -176,6 +185,21 @@ impl Account<'_> {
         for load in &mut self.report.loads {
             load.state = states.get(load.label.as_str()).copied().unwrap_or(load.state);
         }
+    }
+}
+
+/// Stays away with nothing in its hands, for a time that nobody else draws as well. Whoever holds what this job has waited for
+/// gets the rest meanwhile; two who came back at once would find each other in the way again, time after time.
+pub(super) async fn step_aside(loader: &Loader, mut stop: Stop) {
+    let time = ASIDE_MAX.mul_f64(draw());
+    let seconds = time.as_secs_f64();
+    tracing::warn!(
+        "somebody else commits the same job: staying away for {seconds:.1} s, so that one of the two goes first"
+    );
+    tokio::select! {
+        biased;
+        () = loader.clock.sleep(time) => {}
+        () = stop.asked() => {}
     }
 }
 

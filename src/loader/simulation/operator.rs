@@ -23,6 +23,9 @@ use crate::telemetry::Progress;
 /// once more after what that one left.
 const CALM_TRIES_MAX: u64 = 4;
 
+/// The same for two machines that commit it as a whole: each may find some tries of the other one in its way.
+const CALM_TRIES_CONTENDED_MAX: u64 = 8;
+
 /// How an operator's work ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
@@ -101,7 +104,9 @@ pub(super) async fn work(world: Arc<World>, number: usize) -> Fate {
     let mut dice = Dice::of(world.seed, &format!("operator {number}"));
     world.kernel.nap(Duration::from_nanos(dice.below(3_000_000_000))).await;
     let mut later = false;
-    for number_of_try in 0..world.plan.tries + CALM_TRIES_MAX {
+    let contended = world.plan.is_contended();
+    let tries = world.plan.tries + if contended { CALM_TRIES_CONTENDED_MAX } else { CALM_TRIES_MAX };
+    for number_of_try in 0..tries {
         let calm = number_of_try >= world.plan.tries;
         if calm {
             world.weather.clear_up();
@@ -114,7 +119,7 @@ pub(super) async fn work(world: Arc<World>, number: usize) -> Fate {
             world.cut_off.lock().unwrap().push(name.clone());
         }
         audit::after_a_try(&world);
-        let last = calm && number_of_try + 1 == world.plan.tries + CALM_TRIES_MAX;
+        let last = number_of_try + 1 == tries;
         match &ended {
             None => {
                 world.figures.lock().unwrap().killed += 1;
@@ -135,7 +140,9 @@ pub(super) async fn work(world: Arc<World>, number: usize) -> Fate {
             Some(Error::Journal(journal::Error::HalfLoaded { .. })) => false,
             _ => later || (world.plan.load_size_later.is_some() && dice.once_in(2) && !audit::is_decided(&world)),
         };
-        let pause = dice.pick(&[0, 100, 1_000, 10_000, 100_000]);
+        // Whoever comes back at once finds the other one still there.
+        let pauses: &[u64] = if calm && contended { &[0, 100, 1_000] } else { &[0, 100, 1_000, 10_000, 100_000] };
+        let pause = dice.pick(pauses);
         world.kernel.nap(Duration::from_millis(pause) + Duration::from_nanos(dice.below(1_000_000))).await;
         if !calm && dice.once_in(6) {
             look_after(&world, place, &format!("{name}c")).await;
@@ -252,7 +259,9 @@ fn fate(world: &World, name: &str, error: &Error, calm: bool, last: bool) -> Opt
     if !last {
         return None;
     }
-    if (code == Code::InDoubt && world.weather.forgetful()) || world.plan.is_contended() {
+    // Whoever was cut off before an answer told it whose a transaction is may roll back what another machine has decided on.
+    let torn = matches!(error, Error::Delivery(crate::dispatcher::Error::Torn { .. }));
+    if (code == Code::InDoubt && world.weather.forgetful()) || (torn && world.plan.is_contended()) {
         return Some(Fate::InDoubt);
     }
     let how = format!("{name} does not come to its end in fine weather: {}", chain(error));
