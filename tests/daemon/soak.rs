@@ -26,6 +26,9 @@ use crate::support::Sandbox;
 /// Rows of one file, at most.
 const ROWS_MAX: u64 = 20_000;
 
+/// How much of the log a failure shows: some minutes of it.
+const LOG_LINES: usize = 300;
+
 /// What goes wrong at the cluster meanwhile: answers that are lost after the fact, and proxies in between.
 const FAULTS: &str = r#"{"seed": SEED, "rules": [
     {"at": "answer", "node": "be*", "operation": "stream_load", "times": "always", "probability": 0.1, "do": {"kind": "reset"}},
@@ -180,6 +183,18 @@ impl Run {
         let both: f64 = points.iter().map(|(t, b)| (t - time) * (b - bytes)).sum();
         let spread: f64 = points.iter().map(|(t, _)| (t - time).powi(2)).sum();
         Some((both / spread * 3600.0 / 1_048_576.0, points.last()?.0 - points[0].0))
+    }
+}
+
+/// Whoever comes back to a soak that has failed finds its folder gone; what the service said last is why.
+impl Drop for Run {
+    #[expect(clippy::print_stderr, reason = "it stands below the failure")]
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let log = std::fs::read_to_string(self.place.world.path().join("log")).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            eprintln!("the end of the log:\n{}", lines[lines.len().saturating_sub(LOG_LINES)..].join("\n"));
+        }
     }
 }
 
