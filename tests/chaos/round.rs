@@ -16,10 +16,6 @@ use crate::place::{Place, Sandbox};
 /// How often an import is started before the round has failed.
 const RUNS_MAX: u32 = 40;
 
-/// How many runs of two rivals go side by side. Each may hold transactions that the other one waits for; who comes again at the
-/// same moment each time, waits for ever. From then on they take turns, as whoever reads that somebody else is at it would.
-const RUNS_TOGETHER_MAX: u32 = 8;
-
 /// How long one run may take before it hangs. A load whose rollback was lost stays open for `LOAD_TIMEOUT` and a sweep.
 const RUN_MAX: Duration = Duration::from_secs(150);
 
@@ -238,11 +234,6 @@ impl Round {
             return Ok(());
         }
         let Some(child) = self.operators[at].running.as_mut() else {
-            // It does not run itself.
-            let others_run = self.operators.iter().any(|operator| operator.running.is_some());
-            if others_run && self.operators[at].runs >= RUNS_TOGETHER_MAX {
-                return Ok(());
-            }
             let child = self.import(self.operators[at].name);
             let operator = &mut self.operators[at];
             (operator.running, operator.started) = (Some(child), now());
