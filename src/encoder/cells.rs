@@ -46,22 +46,6 @@ impl<'a> Texts<'a> {
         }
     }
 
-    /// The text of a row, by its place in a larger one.
-    #[inline]
-    pub(super) fn place(&self, row: usize) -> (&'a [u8], Range<usize>) {
-        match self {
-            Self::InRow(texts) => {
-                let offsets = &texts.value_offsets()[row..];
-                let offset = |index: usize| usize::try_from(offsets[index]).expect("offsets are positive");
-                (texts.value_data(), offset(0)..offset(1))
-            }
-            Self::Views(texts) => {
-                let text = texts.value(row).as_bytes();
-                (text, 0..text.len())
-            }
-        }
-    }
-
     #[inline]
     pub(super) fn get(&self, row: usize) -> &'a [u8] {
         match self {

@@ -79,13 +79,10 @@ fn field(cells: &Cells<'_>, row: usize, room: &mut Room, at: usize, scratch: &mu
         return Ok(room.put(at, NULL));
     }
     match &cells.values {
-        Values::Text(values) => {
-            let (around, text) = values.place(row);
-            if around[text.clone()] == *NULL_DECODED {
-                return Err(Unfit);
-            }
-            Ok(room.put_quoted::<escape::Csv>(at, around, text, false))
-        }
+        Values::Text(values) => match values.get(row) {
+            NULL_DECODED => Err(Unfit),
+            text => Ok(room.put_whole::<escape::Csv>(at, text)),
+        },
         Values::Json(values) => Ok(room.put_whole::<escape::Csv>(at, values.value(row).as_bytes())),
         Values::Binary(values) => Ok(room.put_made(at, |out| escape::base64(values.value(row), out))),
         Values::Scalar(_) | Values::List { .. } | Values::Map { .. } | Values::Struct(_) => {

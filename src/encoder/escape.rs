@@ -57,6 +57,9 @@ const CODE: u8 = b'u';
 pub(super) trait Quoting {
     const LETTERS: &Letters;
 
+    /// Whether a byte has a letter.
+    fn is_special(byte: u8) -> bool;
+
     /// The bit of each byte that has a letter.
     fn special(block: &[u8; SMALL]) -> u32;
 }
@@ -70,6 +73,11 @@ impl Quoting for Csv {
     const LETTERS: &Letters = &CSV_LETTERS;
 
     #[inline]
+    fn is_special(byte: u8) -> bool {
+        byte == b'"' || byte == b'\\'
+    }
+
+    #[inline]
     fn special(block: &[u8; SMALL]) -> u32 {
         special_in_csv(block)
     }
@@ -80,6 +88,11 @@ pub(super) struct Json;
 
 impl Quoting for Json {
     const LETTERS: &Letters = &JSON_LETTERS;
+
+    #[inline]
+    fn is_special(byte: u8) -> bool {
+        byte < 0x20 || byte == b'"' || byte == b'\\'
+    }
 
     #[inline]
     fn special(block: &[u8; SMALL]) -> u32 {
@@ -98,9 +111,8 @@ pub(super) fn escaped(byte: u8, letters: &Letters) -> ([u8; 8], usize) {
 
 /// Appends a text in quotes.
 fn quoted<Q: Quoting>(text: &[u8], out: &mut Vec<u8>) {
-    let special = |byte| Q::LETTERS[usize::from(byte)] != 0;
     out.push(b'"');
-    replace(text, out, special, |byte, out| {
+    replace(text, out, Q::is_special, |byte, out| {
         let (piece, len) = escaped(byte, Q::LETTERS);
         out.extend_from_slice(&piece[..len]);
     });
@@ -174,6 +186,13 @@ mod tests {
         String::from_utf8(room.end()).unwrap()
     }
 
+    fn whole<Q: Quoting>(bytes: &[u8]) -> String {
+        let mut room = Room::new(Vec::new(), 0);
+        let end = room.put_whole::<Q>(0, bytes);
+        room.keep(end);
+        String::from_utf8(room.end()).unwrap()
+    }
+
     #[test]
     fn a_special_byte_is_found_wherever_it_stands() {
         for len in 0..70 {
@@ -210,6 +229,8 @@ mod tests {
             let bytes: Vec<u8> = (0..len).map(|at| b"a\"b\\\n\0"[at % 6]).collect();
             let unescaped: String = serde_json::from_str(&text(|out| json_string(&bytes, out))).unwrap();
             assert_eq!(unescaped.as_bytes(), bytes);
+            assert_eq!(whole::<Json>(&bytes), text(|out| json_string(&bytes, out)));
+            assert_eq!(whole::<Csv>(&bytes), text(|out| quoted::<Csv>(&bytes, out)));
             assert_eq!(placed::<Json>(&bytes, 0..len, false), text(|out| json_string(&bytes, out)));
             assert_eq!(placed::<Csv>(&bytes, 0..len, false), text(|out| quoted::<Csv>(&bytes, out)));
             // In the middle of a text, and with its quotes doubled.

@@ -69,8 +69,7 @@ fn field(cells: &Cells<'_>, row: usize, room: &mut Room, at: usize, keys: &mut K
         return Ok(room.put(at, NULL));
     }
     if let Values::Text(values) = &cells.values {
-        let (around, text) = values.place(row);
-        return Ok(room.put_quoted::<escape::Json>(at, around, text, false));
+        return Ok(room.put_whole::<escape::Json>(at, values.get(row)));
     }
     let mut made = Ok(());
     keys.clear();

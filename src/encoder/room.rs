@@ -179,9 +179,18 @@ impl Room {
         self.put(at, [b'"'])
     }
 
-    /// The same with a text that stands by itself.
+    /// The same with a text that stands by itself. Most hold nothing special, and are copied as they are looked at.
+    #[inline]
     pub(super) fn put_whole<Q: Quoting>(&mut self, at: usize, text: &[u8]) -> usize {
-        self.put_quoted::<Q>(at, text, 0..text.len(), false)
+        self.reserve(at, text.len() + 2);
+        let end = at + text.len() + 2;
+        if let [open, place @ .., close] = &mut self.out[at..end] {
+            (*open, *close) = (b'"', b'"');
+            if copied(text, place, Q::is_special) {
+                return self.put_quoted::<Q>(at, text, 0..text.len(), false);
+            }
+        }
+        end
     }
 
     /// Writes a text that stands in another, as it is.
